@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import random
+import signal
 import ssl
 import sys
 import time
@@ -77,6 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--viewers", type=int, default=100, help="at once (default 100)")
     parser.add_argument("--workers", type=int, default=3, help="link workers (default 3)")
     parser.add_argument("--kills", type=int, default=3, help="kills of the relay (default 3)")
+    parser.add_argument(
+        "--stops",
+        type=int,
+        default=1,
+        help="how often the relay stalls instead, by SIGSTOP (default 1)",
+    )
     parser.add_argument(
         "--gop", type=float, default=2, help="seconds between the camera's keyframes (default 2)"
     )
@@ -190,6 +197,8 @@ class _LiveBench:
         say(f"{figures}")
         gaps = [await self._kill(probe) for _ in range(self.arguments.kills)]
         figures["kill_gap_s"] = [round(gap, 2) for gap in gaps]
+        gaps = [await self._kill(probe, signal.SIGSTOP) for _ in range(self.arguments.stops)]
+        figures["stall_gap_s"] = [round(gap, 2) for gap in gaps]
         await probe.close()
         sent = _sent()
         await asyncio.sleep(12)
@@ -302,13 +311,14 @@ class _LiveBench:
                 raise TimeoutError("no running worker asks for the camera")
             await asyncio.sleep(0.1)
 
-    async def _kill(self, probe: LiveProbe) -> float:
-        """Kill the relay; return for how long the viewer saw nothing new."""
+    async def _kill(self, probe: LiveProbe, number: int = signal.SIGKILL) -> float:
+        """Kill or stop the relay; return for how long the viewer saw nothing new."""
         relay = await self._relay()
         last, before_s = probe.seen[-1][0], time.monotonic()
         relay.runs = False
-        relay.process.kill()
-        await relay.process.wait()
+        relay.process.send_signal(number)
+        if number == signal.SIGKILL:
+            await relay.process.wait()
         killed_s = time.monotonic()
         known = len(probe.seen)
         while not any(at_s > killed_s + 0.2 for _, at_s, _ in probe.seen[known:]):
@@ -317,7 +327,10 @@ class _LiveBench:
             await asyncio.sleep(0.01)
         times = [before_s, *(at_s for _, at_s, _ in probe.seen if at_s >= before_s)]
         gap = max(after - before for before, after in pairwise(times))
-        say(f"the relay was killed: {gap:.2f} s without a picture")
+        say(f"the relay got signal {number}: {gap:.2f} s without a picture")
+        if number == signal.SIGSTOP:
+            relay.process.kill()
+            await relay.process.wait()
         await _start(relay)
         await asyncio.sleep(4)
         return gap

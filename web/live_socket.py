@@ -37,8 +37,6 @@ CHECK_S = 10.0
 """How often the caller's rights are checked. Sessions and keys are cached for 5 s besides."""
 UNCHECKED_S = 25.0
 """A picture ends where the rights could not be checked for this long."""
-HEARTBEAT_S = 15.0
-"""A ping each time; a client that does not answer within half of it is cut off."""
 MAX_SOCKETS = 1_000
 MAX_PER_PRINCIPAL = 64
 """A wall has up to 36 tiles; two of them may be open."""
@@ -98,7 +96,7 @@ class LiveSocketView(View):
         if "Authorization" not in request.headers:
             check_same_origin(request, https=services.proxies.is_https(request))
         camera = await require_camera(request)
-        ws = web.WebSocketResponse(heartbeat=HEARTBEAT_S, compress=False, max_msg_size=1_024)
+        ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1_024)
         if not ws.can_prepare(request):
             raise ProblemError(
                 HTTPStatus.UPGRADE_REQUIRED,

@@ -10,8 +10,6 @@ from domain.live_stream import Feed
 
 LIVE_PATH = "/device/v1/live"
 CONNECT_S = 10.0
-HEARTBEAT_S = 10.0
-"""A ping each time; a cloud that does not answer within half of it is gone."""
 
 
 class LiveIdentity(Protocol):
@@ -33,7 +31,10 @@ class LiveConnector:
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self, camera: str, feed: Feed, relay: str) -> aiohttp.ClientWebSocketResponse:
-        """Open a socket. Raises aiohttp.ClientError, OSError, TimeoutError, ConfigError."""
+        """Open a socket, to be read by KeepAlive.
+
+        Raises aiohttp.ClientError, OSError, TimeoutError, ConfigError.
+        """
         url, context = self._identity.url, self._identity.ssl_context()
         if url is None or context is None:
             raise ConnectionError("this device has no valid certificate")
@@ -42,7 +43,7 @@ class LiveConnector:
             self._session = aiohttp.ClientSession(timeout=timeout)
         query = urlencode({"camera": camera, "feed": feed, "relay": relay})
         return await self._session.ws_connect(
-            f"{url}{LIVE_PATH}?{query}", ssl=context, heartbeat=HEARTBEAT_S, max_msg_size=1_024
+            f"{url}{LIVE_PATH}?{query}", ssl=context, autoping=False, max_msg_size=1_024
         )
 
     async def close(self) -> None:

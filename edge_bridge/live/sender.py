@@ -16,6 +16,7 @@ from domain.backoff import CENTRED_JITTER, Backoff
 from domain.live_stream import NOT_WATCHED, REPLACED, LiveChannel, LiveMessage, ViewerQueue
 from edge_bridge import metrics
 from edge_bridge.upload.bandwidth import BandwidthLimiter
+from stores.keep_alive import KeepAlive
 from stores.socket_options import keep_little_unsent
 
 log = logging.getLogger(__name__)
@@ -124,5 +125,8 @@ async def send(socket: aiohttp.ClientWebSocketResponse, message: LiveMessage) ->
 
 
 async def _read_until_closed(socket: aiohttp.ClientWebSocketResponse) -> None:
-    async for _ in socket:
-        pass  # the cloud says nothing but why it closes
+    """Read what the cloud sends: nothing but why it closes. Raises TimeoutError if it stalls."""
+    async with KeepAlive(socket) as messages:
+        await messages.wait_closed()
+        if messages.stalled:
+            raise TimeoutError("the cloud does not answer any more")

@@ -13,6 +13,7 @@ from domain.errors import ConfigError
 from domain.live_stream import FEEDS, Feed, LiveKind, LiveMessage
 from edge_bridge.http_errors import problem
 from edge_bridge.live.manager import LiveViewer
+from stores.keep_alive import KeepAlive
 from stores.socket_options import keep_little_unsent
 
 Watch = Callable[[str, Feed], AbstractAsyncContextManager[LiveViewer]]
@@ -48,7 +49,7 @@ class LiveViewers:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"{_MAX_VIEWERS} live pictures are shown already. Close one, or try again later.",
             )
-        socket = web.WebSocketResponse(heartbeat=20, max_msg_size=1 << 10, compress=False)
+        socket = web.WebSocketResponse(autoping=False, max_msg_size=1 << 10, compress=False)
         if not socket.can_prepare(request).ok:
             return problem(HTTPStatus.BAD_REQUEST, "This address is a WebSocket.")
         try:
@@ -105,10 +106,11 @@ async def _send_all(socket: web.WebSocketResponse, viewer: LiveViewer) -> None:
 
 
 async def _read_until_closed(socket: web.WebSocketResponse) -> None:
-    """Read what a viewer sends: nothing but that it closes."""
-    async for message in socket:
-        if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-            return
+    """Read what a viewer sends: nothing but that it closes, or that it stalls."""
+    async with KeepAlive(socket) as messages:
+        async for message in messages:
+            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                return
 
 
 async def _wait_until_signed_out(is_signed_in: Callable[[], bool]) -> None:

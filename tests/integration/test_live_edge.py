@@ -97,7 +97,8 @@ async def live_edge(tmp_path: Path, camera: dict[str, Any], **more: Any) -> Asyn
             camera: str, feed: Feed, relay: str
         ) -> aiohttp.ClientWebSocketResponse:
             query = {"camera": camera, "feed": feed, "relay": relay}
-            return await session.ws_connect(server.make_url("/device/v1/live").with_query(query))
+            url = server.make_url("/device/v1/live").with_query(query)
+            return await session.ws_connect(url, autoping=False)
 
         recorded = RecordingCollector()
         recorders = RecorderManager(recorded, EdgeClock())

@@ -10,8 +10,10 @@ import pytest
 
 from domain.access import Grant, Permission, Role
 from domain.live_stream import LiveKind
+from stores import keep_alive
 from stores.catalog import add_camera
 from stores.catalog.keys import create_key
+from streams.metrics import REGISTRY
 from streams.settings import Settings
 from tests.integration.catalog_support import CAMERA, T0
 from tests.integration.link_support import PathIdentity, link_settings, make_topic
@@ -27,6 +29,7 @@ from tests.integration.live_support import (
     numbers,
 )
 from tests.integration.web_support import Web, running_web
+from tests.stalling_proxy import StallingProxy
 from tests.waiting import wait_for
 from web import live_socket
 from web.device import link
@@ -130,7 +133,10 @@ async def test_a_relay_that_stops_is_replaced_by_the_next(place: Place) -> None:
     await stopping
 
 
-async def test_a_slow_viewer_loses_gops_and_holds_up_no_one(place: Place) -> None:
+async def test_a_slow_viewer_loses_gops_and_holds_up_no_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keep_alive, "SILENT_S", 60)  # it answers no ping while it reads nothing
     place.device._size = 60_000
     slow = await place.web.client.ws_connect(PATH, max_msg_size=0)
     quick = await place.watch()
@@ -148,6 +154,56 @@ async def test_a_slow_viewer_loses_gops_and_holds_up_no_one(place: Place) -> Non
     seen = numbers(late.pictures)
     assert is_decodable(seen)
     assert len(seen) < seen[-1] - seen[0] + 1, "nothing was dropped"
+
+
+async def test_a_devices_socket_that_stalls_is_replaced(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is open, and nothing comes: no data, no close. The other feed has no gap."""
+    monkeypatch.setattr(keep_alive, "PING_S", 0.2)
+    monkeypatch.setattr(keep_alive, "SILENT_S", 1.5)
+    async with StallingProxy(place.workers[0].port) as proxy:
+        place.device.identity.url = f"{proxy.url}/as/acme/hq/box"
+        main = await place.watch()
+        other = await place.watch(f"{PATH}?feed=sub")
+        await wait_for(lambda: min(main.count, other.count) > GOP, within_s=20, what="pictures")
+        assert proxy.stall(b"feed=main") == 1
+        last = numbers(main.pictures)[-1]
+        await wait_for(lambda: proxy.opened(b"feed=main") == 2, within_s=10, what="a new socket")
+        await wait_for(
+            lambda: numbers(main.pictures)[-1] > last + 2 * GOP, within_s=10, what="the picture"
+        )
+        assert not main.ws.closed
+        assert is_decodable(numbers(main.pictures))
+        found = numbers(other.pictures)
+        assert found == list(range(found[0], found[0] + len(found)))
+        assert proxy.opened(b"feed=sub") == 1
+
+
+async def test_a_viewer_that_stalls_is_cut_off_and_holds_up_no_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keep_alive, "PING_S", 0.2)
+    monkeypatch.setattr(keep_alive, "SILENT_S", 1.5)
+    headers = await place.key(Grant(Role.VIEWER, "acme"))
+    port = place.web.client.make_url("/").port
+    assert port is not None
+
+    def cut_off() -> float:
+        return REGISTRY.get_sample_value("vigil_live_stalled_total") or 0
+
+    before = cut_off()
+    async with StallingProxy(port) as proxy, aiohttp.ClientSession() as session:
+        stalled = Viewer(await session.ws_connect(proxy.url + PATH, headers=headers))
+        place.viewers.append(stalled)
+        quick = await place.watch()
+        await wait_for(lambda: min(stalled.count, quick.count) > GOP, within_s=20, what="pictures")
+        assert proxy.stall(b"/live/socket") == 1
+        await wait_for(lambda: cut_off() == before + 1, within_s=10, what="the cut")
+        seen = quick.count
+        await wait_for(lambda: quick.count > seen + GOP, within_s=10, what="pictures of the other")
+        found = numbers(quick.pictures)
+        assert found == list(range(found[0], found[0] + len(found)))
 
 
 async def test_a_picture_that_cannot_be_shown_has_a_reason(

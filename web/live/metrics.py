@@ -19,6 +19,11 @@ DROPPED = Counter(
     "Groups of pictures that were not sent: the viewer was too slow",
     registry=REGISTRY,
 )
+STALLED = Counter(
+    "vigil_live_stalled",
+    "Sockets of viewers that were cut off: they were open and did not answer",
+    registry=REGISTRY,
+)
 ENDED = Counter(
     "vigil_live_ended",
     "Live pictures that the server ended. reason: as in the message `end`",

@@ -39,6 +39,7 @@ from domain.times import utc_ms
 from domain.token_bucket import full_bucket
 from stores.catalog import Catalog
 from stores.catalog.link_workers import LinkWorker
+from stores.keep_alive import KeepAlive
 from streams.storage import LazyStore
 from web.device.internal import INTERNAL_PREFIX
 from web.device.link_service import LinkService
@@ -66,7 +67,6 @@ LINGER_S = 5.0
 """So long a device sends without viewers: one may come back."""
 CHECK_S = 5.0
 """How often the device's right to send is checked."""
-HEARTBEAT_S = 10.0
 MAX_PICTURES = 1_000
 MAX_KEPT_BYTES = 1 << 30
 """Of the GOPs that are kept, in all."""
@@ -141,7 +141,7 @@ class LiveRelay:
                 return
             try:
                 upstream = await self._link.client.connect(
-                    worker.address, path, max_msg_size=1_024, heartbeat=HEARTBEAT_S
+                    worker.address, path, max_msg_size=1_024, autoping=False
                 )
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.info("the live relay %s does not answer: %r", worker.id, error)
@@ -183,12 +183,15 @@ class LiveRelay:
             self._spawn(self._linger(picture))
         bucket = full_bucket(BYTES_PER_S, 2 * BYTES_PER_S, self._clock_s())
         try:
-            async for message in ws:
-                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    break
-                picture.push(message.data, self._clock_s())
-                if wait_s := bucket.spend(len(message.data), self._clock_s()):
-                    await asyncio.sleep(wait_s)
+            async with KeepAlive(ws) as messages:
+                async for message in messages:
+                    if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                        break
+                    picture.push(message.data, self._clock_s())
+                    if wait_s := bucket.spend(len(message.data), self._clock_s()):
+                        await asyncio.sleep(wait_s)
+                if messages.stalled:
+                    log.warning("a device's live picture has stalled", extra={"camera": camera})
         except InvalidEventError as error:
             log.warning("a live picture is not valid: %s", error, extra={"camera": camera})
             await _close(ws, WSCloseCode.UNSUPPORTED_DATA, str(error))
@@ -204,7 +207,7 @@ class LiveRelay:
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         """Handle the internal GET of a web worker whose users watch a feed."""
         camera, feed = _subject(request)
-        ws = web.WebSocketResponse(heartbeat=HEARTBEAT_S, compress=False, max_msg_size=1_024)
+        ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1_024)
         await ws.prepare(request)
         picture = None if self._link.worker.draining else self._open(camera, feed)
         if picture is None:
@@ -334,9 +337,7 @@ def _subject(request: web.Request) -> tuple[str, Feed]:
 
 
 async def _accept(request: web.Request) -> web.WebSocketResponse:
-    ws = web.WebSocketResponse(
-        heartbeat=HEARTBEAT_S, compress=False, max_msg_size=MAX_MESSAGE_BYTES
-    )
+    ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=MAX_MESSAGE_BYTES)
     await ws.prepare(request)
     return ws
 
@@ -345,15 +346,16 @@ async def _pass_on(ws: web.WebSocketResponse, upstream: aiohttp.ClientWebSocketR
     """Pass a device's messages on to the relay, and the relay's end back to the device."""
 
     async def forward() -> None:
-        async for message in ws:
-            if message.type is WSMsgType.TEXT:
-                await upstream.send_str(message.data)
-            elif message.type is WSMsgType.BINARY:
-                await upstream.send_bytes(message.data)
+        async with KeepAlive(ws) as messages:
+            async for message in messages:
+                if message.type is WSMsgType.TEXT:
+                    await upstream.send_str(message.data)
+                elif message.type is WSMsgType.BINARY:
+                    await upstream.send_bytes(message.data)
 
     async def wait_for_end() -> None:
-        async for _ in upstream:
-            pass
+        async with KeepAlive(upstream) as messages:
+            await messages.wait_closed()
 
     tasks = [asyncio.create_task(forward()), asyncio.create_task(wait_for_end())]
     try:

@@ -30,12 +30,13 @@ from domain.live_stream import (
 from domain.rendezvous import ranked_nodes
 from stores.catalog import Catalog
 from stores.catalog.link_workers import LinkWorker
+from stores.keep_alive import KeepAlive
 from streams.settings import Settings
 from streams.storage import LazyStore
 from web.device.internal import InternalClient
 from web.device.workers import LinkWorkers, live_key
 from web.live.metrics import ENDED
-from web.live.relay import HEARTBEAT_S, WATCH_PATH
+from web.live.relay import WATCH_PATH
 from web.live.viewer import SocketViewer
 
 AVOID_S = 5.0
@@ -163,22 +164,25 @@ class _Upstream:
                 relay.address,
                 f"{WATCH_PATH}?{query}",
                 max_msg_size=MAX_MESSAGE_BYTES,
-                heartbeat=HEARTBEAT_S,
+                autoping=False,
             )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             log.info("the live relay %s does not answer: %r", relay.id, error)
             self._upstreams.avoid(relay.id)
             return False, None
         try:
-            async for message in ws:
-                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    break
-                parsed = LiveMessage.parse(message.data)
-                if parsed.kind is LiveKind.END and parsed.end_reason.name == RESTART.name:
-                    break
-                if parsed.kind is LiveKind.END:
-                    return True, parsed.end_reason
-                self.channel.push(parsed)
+            async with KeepAlive(ws) as messages:
+                async for message in messages:
+                    if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                        break
+                    parsed = LiveMessage.parse(message.data)
+                    if parsed.kind is LiveKind.END and parsed.end_reason.name == RESTART.name:
+                        break
+                    if parsed.kind is LiveKind.END:
+                        return True, parsed.end_reason
+                    self.channel.push(parsed)
+                if messages.stalled:
+                    log.warning("the live relay %s has stalled", relay.id)
         except InvalidEventError as error:
             log.error("the live relay %s sends what cannot be read: %s", relay.id, error)
         finally:

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from domain.live_stream import MAX_REASON_BYTES, LiveEnd, LiveKind, LiveMessage, ViewerQueue
+from stores.keep_alive import KeepAlive
 from stores.socket_options import keep_little_unsent
-from web.live.metrics import DROPPED
+from web.live.metrics import DROPPED, STALLED
 
 SEND_S = 20.0
 """A message that takes longer is not taken: the viewer is cut off."""
@@ -26,7 +27,10 @@ class SocketViewer:
     """A queue, and the loop that sends it."""
 
     def __init__(self, ws: web.WebSocketResponse, pace: Pace = no_pace) -> None:
-        """`ws` is prepared. `pace` is called after each message, with its size."""
+        """`ws` is prepared, and does not answer pings itself (`autoping=False`).
+
+        `pace` is called after each message, with its size.
+        """
         self._ws = ws
         self._pace = pace
         self._ready = asyncio.Event()
@@ -75,8 +79,12 @@ class SocketViewer:
             await self._pace(message.size)
 
     async def _read_until_closed(self) -> None:
-        async for _ in self._ws:
-            pass  # viewers have nothing to say
+        """Read what viewers send: nothing, but that they live."""
+        async with KeepAlive(self._ws) as messages:
+            await messages.wait_closed()
+            if messages.stalled:
+                STALLED.inc()
+                self._abort()
 
     def _abort(self) -> None:
         transport = self._ws.get_extra_info("socket") and self._ws._req and self._ws._req.transport
