@@ -67,7 +67,7 @@ async def test_both_sides_find_a_socket_that_stalls(ends: Ends) -> None:
     await wait_for(lambda: ends.stalled == [True], within_s=10, what="the server's end")
 
 
-async def test_a_quiet_socket_stays_open_and_a_close_is_no_stall(ends: Ends) -> None:
+async def test_a_quiet_socket_stays_open_and_a_close_counts_as_a_close(ends: Ends) -> None:
     async with KeepAlive(ends.client) as messages:
         reading = asyncio.create_task(messages.wait_closed())
         heard_s = messages._heard_s
