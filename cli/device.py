@@ -2,10 +2,8 @@
 
 import argparse
 import asyncio
-from datetime import UTC, datetime
-from pathlib import Path
 
-from cli import device_command
+from cli import device_ca, device_command
 from cli.audit_origin import cli_origin, current_user
 from cli.durations import duration_ms
 from domain.device_identity import DeviceState, check_device
@@ -63,20 +61,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     unlock.add_argument("--reason", default="", help="why, for the audit log")
     unlock.set_defaults(run=run_unlock)
     device_command.add(verbs)
-    ca = verbs.add_parser("ca", help="the authority that signs devices' certificates")
-    ca_verbs = ca.add_subparsers(dest="ca_verb", required=True)
-    create = ca_verbs.add_parser("create", help="make its key and its certificate, in new files")
-    create.add_argument(
-        "--certificate",
-        type=Path,
-        required=True,
-        help="file for the certificate: VIGIL_DEVICE_CA_CERTIFICATE_FILE",
-    )
-    create.add_argument(
-        "--key", type=Path, required=True, help="file for the key: VIGIL_DEVICE_CA_KEY_FILE"
-    )
-    create.add_argument("--name", default="Vigil devices", help="name in the certificate")
-    create.set_defaults(run=run_ca_create)
+    device_ca.add(verbs)
 
 
 def _catalog() -> Catalog:
@@ -190,16 +175,6 @@ def _change(args: argparse.Namespace, state: DeviceState, action: str) -> None:
             await write_audit(connection, entry)
 
     asyncio.run(changing())
-
-
-def run_ca_create(args: argparse.Namespace) -> int:
-    """Make the authority."""
-    from stores.device_ca import create_ca  # noqa: PLC0415 - slow to import
-
-    create_ca(args.certificate, args.key, args.name, datetime.now(UTC))
-    print(f"VIGIL_DEVICE_CA_CERTIFICATE_FILE={args.certificate}")
-    print(f"VIGIL_DEVICE_CA_KEY_FILE={args.key}")
-    return 0
 
 
 def _time(at_ms: int) -> str:

@@ -1,13 +1,10 @@
 """The certificate authority of devices: it signs their certificates, and it is trusted by TLS.
 
     certificate file   PEM, one or more: the one of the key signs, all are trusted
-    key file           PEM, ECDSA P-256: 0600
+    key                ECDSA P-256: a file (PEM, 0600), or a key in a KMS (kms_key.py)
 
 Two certificates in the file are a rotation: devices that hold a certificate of the old authority
-stay connected, and each renewal gives them one of the new.
-
-A key in a KMS: `DeviceCa` takes any object with the interface of EllipticCurvePrivateKey. So an
-adapter that signs by a KMS takes the place of the file's key.
+stay connected, and each renewal gives them one of the new. device_ca_rotation.py has the steps.
 """
 
 import os
@@ -31,6 +28,7 @@ SKEW = timedelta(hours=1)
 """Certificates begin this much earlier: clocks of servers differ."""
 CERTIFICATE_SETTING = "VIGIL_DEVICE_CA_CERTIFICATE_FILE"
 KEY_SETTING = "VIGIL_DEVICE_CA_KEY_FILE"
+KMS_SETTING = "VIGIL_DEVICE_CA_KMS_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +50,9 @@ class DeviceCa:
         own = [one for one in certificates if one.public_key() == key.public_key()]
         if not own:
             raise ConfigError(
-                f"{CERTIFICATE_SETTING} has no certificate of the key in {KEY_SETTING}. Put the "
-                "certificate that `vigil device ca create` made with this key into the file."
+                f"{CERTIFICATE_SETTING} has no certificate of the key in {KEY_SETTING} or "
+                f"{KMS_SETTING}. Put the certificate that `vigil device ca create` made with this "
+                "key into the file."
             )
         self._key = key
         self._certificate = own[0]
@@ -70,6 +69,11 @@ class DeviceCa:
         """When its own certificate ends."""
         return self._certificate.not_valid_after_utc
 
+    @property
+    def is_rotating(self) -> bool:
+        """Whether other authorities are trusted too."""
+        return len(self._trusted) > 1
+
     def issue(
         self,
         public_key: bytes,
@@ -78,7 +82,10 @@ class DeviceCa:
         now_ms: int,
         lifetime_s: int = 86_400,
     ) -> IssuedCertificate:
-        """Return a certificate for a raw Ed25519 key; `now_ms`: UTC."""
+        """Return a certificate for a raw Ed25519 key; `now_ms`: UTC.
+
+        With a key in a KMS it waits for the network: call it in a thread. Raises StoreError then.
+        """
         now = datetime.fromtimestamp(now_ms / 1_000, UTC).replace(microsecond=0)
         key = Ed25519PublicKey.from_public_bytes(public_key)
         ends = min(now + timedelta(seconds=lifetime_s), self.ends)
@@ -127,6 +134,17 @@ class DeviceCa:
 def create_ca(certificate_file: Path, key_file: Path, name: str, now: datetime) -> None:
     """Make a key and its certificate, each in a new file. ConfigError where a file exists."""
     key = ec.generate_private_key(ec.SECP256R1())
+    certificate = certify(key, name, now)
+    write_new(key_file, private_pem(key), 0o600)
+    try:
+        write_new(certificate_file, certificate, 0o644)
+    except ConfigError:
+        key_file.unlink()
+        raise
+
+
+def certify(key: ec.EllipticCurvePrivateKey, name: str, now: datetime) -> bytes:
+    """Return the authority's own certificate, PEM. Raises StoreError where a KMS does not sign."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
     own_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
@@ -145,23 +163,30 @@ def create_ca(certificate_file: Path, key_file: Path, name: str, now: datetime) 
         )
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a private key as the key file has it."""
+    return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    _write_new(key_file, private, 0o600)
-    try:
-        _write_new(certificate_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-    except ConfigError:
-        key_file.unlink()
-        raise
 
 
-def read_ca(certificate_file: Path, key_file: Path) -> DeviceCa:
-    """Return the authority in two files. ConfigError names the file that cannot be used."""
+def read_ca(certificate_file: Path, key: Path | ec.EllipticCurvePrivateKey) -> DeviceCa:
+    """Return the authority of a certificate file and a key, or a key's file.
+
+    ConfigError names the file that cannot be used.
+    """
+    certificates = _read_certificates(certificate_file)
+    return DeviceCa(_read_key(key) if isinstance(key, Path) else key, certificates)
+
+
+def _read_certificates(certificate_file: Path) -> list[x509.Certificate]:
     try:
-        certificates = x509.load_pem_x509_certificates(certificate_file.read_bytes())
+        return x509.load_pem_x509_certificates(certificate_file.read_bytes())
     except OSError as error:
         raise ConfigError(f"{CERTIFICATE_SETTING}: {certificate_file}: {error.strerror}.") from None
     except ValueError:
@@ -169,6 +194,9 @@ def read_ca(certificate_file: Path, key_file: Path) -> DeviceCa:
             f"{CERTIFICATE_SETTING}: {certificate_file} has no certificate in PEM. Make one with "
             "`vigil device ca create`."
         ) from None
+
+
+def _read_key(key_file: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(key_file.read_bytes(), None)
     except OSError as error:
@@ -180,7 +208,7 @@ def read_ca(certificate_file: Path, key_file: Path) -> DeviceCa:
             f"{KEY_SETTING}: {key_file} is not an ECDSA key in PEM without a password. Make one "
             "with `vigil device ca create`."
         )
-    return DeviceCa(key, certificates)
+    return key
 
 
 def _usage(**given: bool) -> x509.KeyUsage:
@@ -192,7 +220,8 @@ def _usage(**given: bool) -> x509.KeyUsage:
     return x509.KeyUsage(**{**unused, **given})
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
+def write_new(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that must not exist. ConfigError."""
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:

@@ -79,10 +79,13 @@ class ServerCertificate:
         if self._newest is not self.context:
             connection.context = self._newest
 
-    def reload(self) -> bool:
-        """Load the files where they changed; return whether another certificate is in use now."""
+    def reload(self, *, always: bool = False) -> bool:
+        """Load the files where they changed; return whether another context is in use now.
+
+        `always`: also where they did not: the authorities of clients have changed.
+        """
         stamp = self._stamp()
-        if stamp == self._seen:
+        if stamp == self._seen and not always:
             return False
         self._seen = stamp
         try:
@@ -94,7 +97,7 @@ class ServerCertificate:
             return False
         self.problem = None
         self._set(REJECTED, 0)
-        log.info("a new TLS certificate is in use")
+        log.info("a new TLS certificate is in use" if not always else "new authorities are in use")
         return True
 
     def _stamp(self) -> _Stamp | None:

@@ -129,6 +129,12 @@ class Settings(BaseSettings):
     device_ca_key_file: Path | None = Field(
         None, description="PEM file of the device CA's key, which signs devices' certificates"
     )
+    device_ca_kms_key: str = Field(
+        "",
+        max_length=2_048,
+        description="id, ARN or alias of the device CA's key in AWS KMS, in place of the file",
+    )
+    kms_endpoint: str | None = Field(None, description="only for a KMS that is not AWS's")
     device_role_arn: str = Field(
         "",
         max_length=2_000,
@@ -281,6 +287,11 @@ class Settings(BaseSettings):
             raise ConfigError(
                 "Set both VIGIL_WEB_TLS_CERTIFICATE_FILE and VIGIL_WEB_TLS_KEY_FILE, or neither: "
                 "with one of them the web could not speak HTTPS."
+            )
+        if self.device_ca_key_file is not None and self.device_ca_kms_key:
+            raise ConfigError(
+                "Set VIGIL_DEVICE_CA_KEY_FILE or VIGIL_DEVICE_CA_KMS_KEY, not both: the device CA "
+                "has one key."
             )
         if (self.link_tls_certificate_file is None) != (self.link_tls_key_file is None):
             raise ConfigError(

@@ -103,6 +103,8 @@ async def running_devices(
             **files.settings,
             **more,
         }
+        if "VIGIL_DEVICE_CA_KMS_KEY" in more:
+            del changed["VIGIL_DEVICE_CA_KEY_FILE"]
         await stack.enter_async_context(changed_settings(changed))
         app = make_app("device-test", web=True, at=(HOST, port))
         served = serve(app, get_settings(), lambda: True)

@@ -36,6 +36,7 @@ module "workload" {
   queue_kms_key_arn      = "arn:aws:kms:us-east-1:123456789012:key/2"
   secret_arns            = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:a"]
   secret_kms_key_arns    = ["arn:aws:kms:us-east-1:123456789012:key/3"]
+  device_ca_kms_key_arn  = "arn:aws:kms:us-east-1:123456789012:key/4"
 }
 """
 
@@ -165,6 +166,26 @@ def test_each_program_does_what_it_must_and_nothing_else(
         if allowed(Request(action, resource, SECURE), policies)
     }
     assert may == MATRIX[name]
+
+
+@pytest.mark.parametrize(
+    ("may", "action", "key", "algorithm"),
+    [
+        (True, "kms:Sign", "4", "ECDSA_SHA_256"),
+        (False, "kms:Sign", "4", "ECDSA_SHA_512"),
+        (False, "kms:Sign", "3", "ECDSA_SHA_256"),
+        (True, "kms:GetPublicKey", "4", "ECDSA_SHA_256"),
+        (False, "kms:ScheduleKeyDeletion", "4", "ECDSA_SHA_256"),
+        (False, "kms:PutKeyPolicy", "4", "ECDSA_SHA_256"),
+    ],
+)
+def test_the_devices_address_signs_with_the_device_cas_key(
+    documents: dict[str, Any], may: bool, action: str, key: str, algorithm: str
+) -> None:
+    resource = f"arn:aws:kms:us-east-1:123456789012:key/{key}"
+    request = Request(action, resource, {"kms:SigningAlgorithm": algorithm})
+    document = documents["module.workload.data.aws_iam_policy_document.device_ca[0]"]
+    assert allowed(request, [document]) is may
 
 
 def test_plain_http_is_refused_for_everybody(documents: dict[str, Any]) -> None:

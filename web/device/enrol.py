@@ -188,9 +188,7 @@ async def _store(  # noqa: PLR0917
 ) -> _Granted:
     now_ms = services.clock_ms()
     generation = 1 if before is None else before.generation + 1
-    issued = services.ca.issue(
-        public_key, given.device, generation, now_ms, services.settings.device_certificate_s
-    )
+    issued = await services.issue(public_key, given.device, generation, now_ms)
     await store_enrolment(
         connection,
         code,

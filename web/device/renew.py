@@ -167,12 +167,11 @@ async def _issue(
 ) -> tuple[str, int]:
     generation = max(device.generation, given.generation) + 1
     known = (await load_some_devices(connection, [device.id]))[device.id]
-    issued = services.ca.issue(
+    issued = await services.issue(
         known.keys[device.key].public_key,
         device.id,
         generation,
         now_ms,
-        services.settings.device_certificate_s,
     )
     await store_renewal(
         connection, device, generation, issued=issued, renewal_id=given.renewal_id, now_ms=now_ms

@@ -38,7 +38,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> DeviceS
         response.headers.setdefault("Cache-Control", "no-store")
 
     async def running(_: web.Application) -> AsyncIterator[None]:
-        watch = asyncio.create_task(services.certificate.watch())
+        watch = asyncio.create_task(services.watch_files())
         async with services.registry.running():
             yield
         watch.cancel()

@@ -91,7 +91,9 @@ link:
     VIGIL_SESSION_SECRET_FILE: session-secret
     VIGIL_LINK_SECRET_FILE: link-secret
     VIGIL_DEVICE_CA_CERTIFICATE_FILE: device-ca-certificate
+    {{- if not .Values.settings.VIGIL_DEVICE_CA_KMS_KEY }}
     VIGIL_DEVICE_CA_KEY_FILE: device-ca-key
+    {{- end }}
   port: 8444
   internalPort: 8445
   probePort: https

@@ -48,3 +48,9 @@ variable "secret_kms_key_arns" {
   description = "Keys of those secrets."
   type        = list(string)
 }
+
+variable "device_ca_kms_key_arn" {
+  description = "Key of the device CA: ECC_NIST_P256, SIGN_VERIFY. Empty: its key is a secret."
+  type        = string
+  default     = ""
+}

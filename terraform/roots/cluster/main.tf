@@ -51,6 +51,7 @@ module "workload" {
   queue_kms_key_arn      = local.data.queue_kms_key_arn
   secret_arns            = local.data.secret_arns
   secret_kms_key_arns    = local.data.secret_kms_key_arns
+  device_ca_kms_key_arn  = var.device_ca_kms_key_arn
 }
 
 # What the chart needs to know. `make deploy` turns it into values.

@@ -58,3 +58,9 @@ variable "deploy_image" {
   type        = string
   default     = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
 }
+
+variable "device_ca_kms_key_arn" {
+  description = "Key of the device CA: ECC_NIST_P256, SIGN_VERIFY. Empty: its key is a secret."
+  type        = string
+  default     = ""
+}
