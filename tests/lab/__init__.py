@@ -1,0 +1,1 @@
+"""What needs minutes, packages of its own and network namespaces: `make lab`."""
