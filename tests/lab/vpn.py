@@ -235,7 +235,8 @@ class Probe:
         return self.answers[known] - began
 
     def silent_for(self, seconds: float) -> bool:
-        """Say whether no answer came for so long."""
+        """Say whether no answer came for so long; those on their way now do not count."""
+        time.sleep(0.5)
         with self.arrived:
             known = len(self.answers)
             return not self.arrived.wait_for(lambda: len(self.answers) > known, seconds)
