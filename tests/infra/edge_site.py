@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 
 
 def example_site(**changes: Any) -> SiteFile:
-    """Return the example's site, without VLANs: a veth stands for each of them."""
+    """Return the example's site, without VLANs: each of them is a veth here."""
     data = yaml.safe_load(EXAMPLE.read_text())
     del data["management"]["vlan"], data["cameras"]["vlan"]
     return SiteFile.model_validate({**data, **changes})

@@ -1,0 +1,1 @@
+"""Programs that send and answer packets in namespaces."""
