@@ -1,23 +1,30 @@
-"""The command snapshot: a camera's next keyframe as JPEG, with its privacy masks."""
+"""The command snapshot: a keyframe of a camera now as JPEG, with its privacy masks."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from domain.errors import ConfigError, MediaError
 from domain.link_messages import CommandMessage
 from domain.live_stream import LiveKind
+from domain.times import utc_ms
 from edge_bridge.link.handler import CommandFailedError, CommandOutcome
 from edge_bridge.live.manager import LiveManager
 from edge_bridge.recorders import RecorderManager
 
 WIDTH = 1_280
 KEYFRAME_S = 12.0
+FRESH_MS = 2_000
+"""The keyframe that the device keeps is taken if it is not older; else the next one is."""
 
 
 async def take_snapshot(
-    command: CommandMessage, live: LiveManager, recorders: RecorderManager
+    command: CommandMessage,
+    live: LiveManager,
+    recorders: RecorderManager,
+    now_ms: Callable[[], int] = utc_ms,
 ) -> CommandOutcome:
-    """Wait for the camera's next keyframe and return it. Raises CommandFailedError."""
+    """Return the camera's newest keyframe, or the next one. Raises CommandFailedError."""
     camera = command.camera or ""
     status = next((each for each in recorders.statuses if each.camera == camera), None)
     if status is None:
@@ -25,7 +32,7 @@ async def take_snapshot(
     found: tuple[bytes, bytes, int] | None = None
     with suppress(TimeoutError):
         async with asyncio.timeout(KEYFRAME_S):
-            found = await _keyframe(camera, live)
+            found = await _keyframe(camera, live, now_ms)
     if found is None:
         why = f"It is {status.state}" + (f": {status.detail}" if status.detail else "")
         raise CommandFailedError(f"The camera sends no picture now. {why}.")
@@ -34,8 +41,11 @@ async def take_snapshot(
     return CommandOutcome("A picture of the camera now.", {"at_ms": at_ms}, data)
 
 
-async def _keyframe(camera: str, live: LiveManager) -> tuple[bytes, bytes, int]:
+async def _keyframe(
+    camera: str, live: LiveManager, now_ms: Callable[[], int]
+) -> tuple[bytes, bytes, int]:
     init = b""
+    is_next = False
     try:
         async with live.watch(camera, "main") as viewer:
             while True:
@@ -43,7 +53,9 @@ async def _keyframe(camera: str, live: LiveManager) -> tuple[bytes, bytes, int]:
                 if message.kind is LiveKind.INIT and isinstance(message.data, bytes):
                     init = message.data[1:]
                 elif message.kind is LiveKind.KEYFRAME and isinstance(message.data, bytes):
-                    return init, message.data[9:], message.utc_ms
+                    if is_next or now_ms() - message.utc_ms <= FRESH_MS:
+                        return init, message.data[9:], message.utc_ms
+                    is_next = True
     except ConfigError as error:
         raise CommandFailedError(str(error)) from None
 

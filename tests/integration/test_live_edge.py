@@ -17,10 +17,12 @@ from aiohttp.test_utils import TestServer
 from domain.errors import ConfigError
 from domain.events import Detection, DetectionFrame, FoundObject
 from domain.identity import new_run_id
+from domain.link_messages import CommandMessage
 from domain.live_stream import NOT_WATCHED, Feed, LiveKind
 from domain.times import utc_ms
 from edge_bridge.clock import EdgeClock
 from edge_bridge.config import EdgeConfig, load
+from edge_bridge.link.snapshot import take_snapshot
 from edge_bridge.live import manager as live_manager
 from edge_bridge.live.manager import LiveManager
 from edge_bridge.recorders import RecorderManager
@@ -222,6 +224,19 @@ async def test_a_sub_stream_that_fails_gives_way_to_the_main_stream_and_returns(
             assert all(after - before > -2_000 for before, after in pairwise(times))
     finally:
         await asyncio.to_thread(sub.stop)
+
+
+async def test_a_snapshot_is_of_now(cameras: CameraServer, tmp_path: Path) -> None:
+    async with live_edge(tmp_path, {"id": "gate", "url": cameras.urls["gate"]}) as edge:
+        await wait_for(lambda: edge.recorded.run_of(GATE), within_s=30, what="a recording")
+        command = CommandMessage(id="1" * 32, kind="snapshot", camera=GATE, within_ms=10_000)
+        taken = await take_snapshot(command, edge.live, edge.recorders)
+        assert (taken.body or b"").startswith(b"\xff\xd8")
+        at_ms = (taken.result or {})["at_ms"]
+        # what is kept is older than it may be: the next keyframe is taken
+        later = await take_snapshot(command, edge.live, edge.recorders, lambda: at_ms + 60_000)
+        assert (later.result or {})["at_ms"] > at_ms
+        assert not edge.live._active
 
 
 async def test_a_broken_socket_comes_back_from_the_last_keyframe_on(

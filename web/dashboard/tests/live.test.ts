@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import type { Edge } from "../src/api/types";
+import { deviceOf, fileName } from "../src/camera/snapshot";
 import { LiveEdge } from "../src/live/live-edge";
 import { parseMessage, segmentTime, timescaleOf } from "../src/live/messages";
 
@@ -101,5 +103,23 @@ describe("the live edge", () => {
     for (let i = 0; i < 100; i++) edge.stalled(3_000_000);
     expect(play(edge, 3, 3_000_000).seekS).toBeNull();
     expect(play(edge, 3.5, 3_000_000).seekS).toBeCloseTo(12.3);
+  });
+});
+
+describe("a picture of a camera", () => {
+  const edge = (link: number | null, ...cameras: string[]): Edge =>
+    ({ link_since_ms: link, cameras: cameras.map((camera) => ({ camera })) }) as unknown as Edge;
+
+  it("is taken by the connected device that records it", () => {
+    const [off, other, on] = [edge(null, "a/b/c"), edge(5, "a/b/d"), edge(5, "a/b/d", "a/b/c")];
+    expect(deviceOf([off, other, on], "a/b/c")).toBe(on);
+    expect(deviceOf([off, other], "a/b/c")).toBeNull();
+  });
+
+  it("is saved under its camera and its time in UTC", () => {
+    expect(fileName("a/b/c", Date.UTC(2026, 10, 30, 14, 5, 6, 7))).toBe(
+      "a-b-c-2026-11-30T14-05-06-007Z.jpg",
+    );
+    expect(fileName("a/b/c", null)).toBe("a-b-c.jpg");
   });
 });

@@ -15,6 +15,7 @@ import { type Command, commandOf } from "./keys";
 import { LabelToggles } from "./label-toggles";
 import { useSightings } from "./sighting-list";
 import { Sightings } from "./sightings";
+import { SnapshotDialog } from "./snapshot";
 import { Stage } from "./stage";
 
 /** Playback of an offline camera starts this long before its last frame. */
@@ -32,6 +33,7 @@ export function CameraView({ camera }: { camera: Camera }) {
   const [unplayable, setUnplayable] = useState(false);
   const zoomBy = useRef<(factor: number) => void>(() => {});
   const [help, setHelp] = useState(false);
+  const [takes, setTakes] = useState(false);
   const [seen, setSeen] = useState<Set<string>>(new Set());
   const hiddenList = useStore(hiddenLabels);
   const hidden = useMemo(() => new Set(hiddenList), [hiddenList]);
@@ -98,6 +100,9 @@ export function CameraView({ camera }: { camera: Camera }) {
     switch (command.do) {
       case "help":
         setHelp(true);
+        break;
+      case "snapshot":
+        setTakes(true);
         break;
       case "boxes":
         boxesShown.set(!boxesShown.get());
@@ -212,6 +217,15 @@ export function CameraView({ camera }: { camera: Camera }) {
         onPlay={play}
       />
       {help && <Help onClose={() => setHelp(false)} />}
+      {takes && player && (
+        <SnapshotDialog
+          camera={camera}
+          player={player}
+          video={video.current}
+          zone={zone}
+          onClose={() => setTakes(false)}
+        />
+      )}
     </main>
   );
 }

@@ -16,6 +16,7 @@ import {
   Pause,
   Play,
   Previous,
+  Snapshot,
 } from "../ui/icons";
 import type { Command } from "./keys";
 
@@ -80,6 +81,9 @@ export function Controls({ player, camera, run }: Props) {
         onClick={() => run({ do: "boxes" })}
       >
         <Boxes />
+      </Tool>
+      <Tool name="Take a picture (S)" onClick={() => run({ do: "snapshot" })}>
+        <Snapshot />
       </Tool>
       <Tool name="Full screen (F)" onClick={() => run({ do: "full-screen" })}>
         <FullScreen />

@@ -10,6 +10,7 @@ export type Command =
   | { do: "full-screen" }
   | { do: "live" }
   | { do: "boxes" }
+  | { do: "snapshot" }
   | { do: "help" };
 
 export interface Press {
@@ -62,6 +63,9 @@ export function commandOf(press: Press): Command | null {
     case "b":
     case "B":
       return { do: "boxes" };
+    case "s":
+    case "S":
+      return { do: "snapshot" };
     case "?":
       return { do: "help" };
     default:
@@ -80,6 +84,7 @@ export const KEY_HELP: readonly (readonly [string, string])[] = [
   ["+ and −", "Zoom the timeline"],
   ["N", "Go to live"],
   ["B", "Boxes on or off"],
+  ["S", "Take a picture"],
   ["F", "Full screen"],
   ["?", "This list"],
 ];

@@ -29,6 +29,12 @@ export const Mark = ({ size = 24 }: Props) => (
     <circle cx="10" cy="10" r="2.4" fill="currentColor" stroke="none" />
   </Icon>
 );
+export const Snapshot = () => (
+  <Icon>
+    <path d="M2.500 6.500h3l1.500-2.500h6l1.500 2.500h3v9.500h-15z" />
+    <circle cx="10" cy="11" r="2.800" />
+  </Icon>
+);
 export const Play = () => (
   <Icon>
     <path d="M6 4v12l10-6z" fill="currentColor" />
