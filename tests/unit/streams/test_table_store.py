@@ -94,6 +94,15 @@ async def test_the_files_of_the_older_binding_are_read_whole(table: OpenTable) -
     assert not list(table.folder.glob("*.damaged"))
 
 
+async def test_values_that_were_replaced_do_not_stay_in_memory(table: OpenTable) -> None:
+    await table.assign()
+    value = {"x": "v" * 10_000}
+    for number in range(1_000):  # 10 MB of one entry: a memory table of 1 MiB is full 9 times
+        table.put(1, "acme/berlin/gate", value | {"number": number})
+    assert list(table.folder.glob("open-windows-1.db/*.sst"))
+    assert table.get(1, "acme/berlin/gate")["number"] == 999
+
+
 async def test_the_files_of_the_older_binding_are_written_further(table: OpenTable) -> None:
     old_files(table)
     await table.assign()
