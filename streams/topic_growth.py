@@ -135,12 +135,13 @@ async def _wait_until_stopped(
 
 async def _with_members(client: AIOKafkaAdminClient, groups: Sequence[str]) -> list[str]:
     found = []
-    for response in await client.describe_consumer_groups(list(groups)):
-        for error_code, group, state, *_ in response.groups:
-            if error_code:
-                raise for_code(error_code)(group)
-            if state not in _NO_MEMBERS:
-                found.append(group)
+    for each in groups:  # one by one: aiokafka 0.14.0 cannot read an answer about several
+        for response in await client.describe_consumer_groups([each]):
+            for error_code, group, state, *_ in response.groups:
+                if error_code:
+                    raise for_code(error_code)(group)
+                if state not in _NO_MEMBERS:
+                    found.append(group)
     return sorted(found)
 
 

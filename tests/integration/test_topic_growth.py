@@ -93,8 +93,9 @@ async def test_topics_do_not_grow_while_a_worker_runs(stage: Stage) -> None:
         await feed.send(each=1)
         await stage.drained()
     specs = specs_of(stage)
+    groups = [stage.app_id, f"{stage.app_id}-other", f"{stage.app_id}-third"]
     with pytest.raises(StoreError, match=f"These workers still run: {stage.app_id}. Stop all"):
-        await grow(specs, [stage.app_id], AFTER, settings=stage.settings, within_s=0.5)
+        await grow(specs, groups, AFTER, settings=stage.settings, within_s=0.5)
     async with admin(stage.settings, 10) as client:
         states = await describe(client, [spec.name_for(stage.settings) for spec in specs])
     assert {state.partitions for state in states.values()} == {BEFORE}
