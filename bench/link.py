@@ -2,6 +2,7 @@
 
     1,000 devices ──TLS, certificates──► 2 link workers ◄── Kafka ◄── commands at a steady rate
                                            └ kill -9 of one in the middle; it starts again later
+    then 10 devices are revoked: when is the socket closed, and the last event accepted?
 
 The devices are the edge's own client, all in the bench's process. What they cost is not counted.
 """
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from bench.link_devices import LinkFleet, enrol_fleet, make_link
+from bench.link_devices import SITE, LinkFleet, enrol_fleet, make_link
+from bench.link_revocation import RevocationBench
 from domain.commands import COMMAND_RULES, CommandKind
 from domain.errors import VigilError
 from domain.events import EdgeCommand
@@ -29,8 +31,8 @@ from harness.usage import Usage, usage
 from local.certificates import make_pair
 from local.folder import DataFolder
 from local.ports import HOST, find_free
-from local.program import Program, worker
-from stores.catalog import Catalog, migrate
+from local.program import Program, vigil, worker
+from stores.catalog import Catalog, add_camera, migrate
 from stores.catalog.edge_commands import add_command
 from stores.catalog.link_workers import list_link_workers
 from stores.device_ca import create_ca, read_ca
@@ -43,6 +45,8 @@ PING_S = 5
 """Short, so that idle traffic is measured within the bench's time."""
 IDLE_PINGS = 3
 START_S = 60.0
+REVOKED = 10
+"""Devices that are revoked at the end."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,10 +99,12 @@ class LinkBench:
                     await asyncio.to_thread(program.launch)
                 await self._until(lambda: self._alive(catalog, len(self._programs)), START_S)
                 ca = read_ca(ca_file, ca_key)
-                contexts = await enrol_fleet(
+                contexts, keys = await enrol_fleet(
                     catalog, self._arguments.devices, self._folder, ca, server_ca
                 )
-                return await self._measure(catalog, sender, contexts)
+                found = await self._measure(catalog, sender, contexts)
+                await add_camera(catalog, f"{SITE}/gate", "Gate", utc_ms())
+                return found | {"revoked": await self._revoke(catalog, contexts, keys)}
             finally:
                 await self._fleet.stop()
                 for program in self._programs:
@@ -170,6 +176,27 @@ class LinkBench:
             "steady": steady,
             "killed": killed | {name: round(value, 1) for name, value in back.items()},
         }
+
+    async def _revoke(
+        self, catalog: Catalog, contexts: dict[str, Any], keys: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Measure how soon some devices are refused, at the link and at a relay."""
+        count = min(REVOKED, len(keys))
+        data = DataFolder(self._folder / "relay")
+        data.open(fresh=False)
+        env = {**os.environ, "VIGIL_DATA_DIR": str(self._folder / "relay-state")}
+        relay = Program("relay", vigil("relay", "run"), data, env)
+        await asyncio.to_thread(relay.launch)
+        try:
+            links = dict(zip(contexts, self._fleet.links, strict=True))
+            chosen = {name: keys[name] for name in list(keys)[:count]}
+            found = await RevocationBench(get_settings(), catalog, chosen, links).run()
+        except VigilError as error:
+            raise VigilError(f"{error}\n{relay.process.tail(10)}") from error
+        finally:
+            await asyncio.to_thread(relay.process.stop)
+        say(f"revoked: {found}")
+        return found
 
     async def _give(
         self,

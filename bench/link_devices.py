@@ -84,9 +84,10 @@ def make_link(
 
 async def enrol_fleet(
     catalog: Catalog, count: int, folder: Path, ca: DeviceCa, server_ca: Path
-) -> dict[str, ssl.SSLContext]:
-    """Put devices into the catalog as enrolments do; return their TLS contexts by id."""
+) -> tuple[dict[str, ssl.SSLContext], dict[str, Ed25519PrivateKey]]:
+    """Put devices into the catalog as enrolments do; return TLS contexts and keys by their ids."""
     contexts: dict[str, ssl.SSLContext] = {}
+    keys: dict[str, Ed25519PrivateKey] = {}
     now_ms = utc_ms()
     async with catalog.transaction() as connection:
         await ensure_site(connection, SITE, now_ms)
@@ -106,5 +107,5 @@ async def enrol_fleet(
             file.write_bytes(issued.pem.encode() + pem)
             context = ssl.create_default_context(cafile=server_ca)
             context.load_cert_chain(file)
-            contexts[name] = context
-    return contexts
+            contexts[name], keys[name] = context, key
+    return contexts, keys

@@ -4,13 +4,16 @@ import asyncio
 import base64
 import shutil
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 import cli.main
 from domain.device_renewal import GRACE_MS, renewal_bytes
@@ -20,6 +23,7 @@ from edge_bridge.identity.enrol import _request, enrol
 from edge_bridge.identity.folder import IdentityFolder
 from edge_bridge.identity.identity import DeviceIdentity
 from edge_bridge.identity.renewal import IdentityRenewal
+from local.ports import HOST
 from stores.catalog.devices import change_device_state, get_device
 from stores.catalog.enrolment import create_code
 from stores.catalog.tenants import ensure_site
@@ -364,6 +368,59 @@ async def test_forged_renewals_change_nothing(address: DeviceAddress, tmp_path: 
     found = await get_device(address.catalog, DEVICE)
     assert found is not None
     assert (found.state, found.generation) == ("enrolled", 1)
+
+
+def certificate_of(not_before: datetime) -> tuple[bytes, bytes]:
+    """Return an authority, and a server's key and certificate that begins then: PEM."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each)]) for each in ("ca", HOST)]
+    made = []
+    for key, name, begins in zip(keys, names, (datetime(2020, 1, 1, tzinfo=UTC), not_before),
+                                 strict=True):  # fmt: skip
+        is_ca = name == names[0]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(names[0])
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begins)
+            .not_valid_after(not_before + timedelta(days=365))
+            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        )
+        if not is_ca:
+            address = x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST))])
+            builder = builder.add_extension(address, critical=False)
+        made.append(builder.sign(keys[0], hashes.SHA256()).public_bytes(Encoding.PEM))
+    private = keys[1].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return made[0], made[1] + private
+
+
+async def test_a_clock_of_the_past_is_named_at_the_enrolment(
+    services, tmp_path: Path, free_port: int
+) -> None:
+    """As in 1970: the server's certificate is not valid yet. The code is not used up."""
+    begins = datetime.now(UTC) + timedelta(days=20 * 365)
+    authority, pair = certificate_of(begins)
+    server, server_ca = tmp_path / "future.pem", tmp_path / "future-ca.pem"
+    server.write_bytes(pair)
+    server_ca.write_bytes(authority)
+    own = {
+        "VIGIL_DEVICE_TLS_CERTIFICATE_FILE": str(server),
+        "VIGIL_DEVICE_TLS_KEY_FILE": str(server),
+    }
+    async with running_devices(services, tmp_path, free_port, **own) as address:
+        async with address.catalog.transaction() as connection:
+            await ensure_site(connection, SITE, utc_ms())
+        code = await code_of(address)
+        address.services.clock_ms = lambda: int((begins + timedelta(days=1)).timestamp() * 1_000)
+        root = tmp_path / "one"
+        with pytest.raises(ConfigError, match=r"device's clock is wrong.*NTP"):
+            await enrol(root, DEVICE, address.url, code, server_ca)
+        async with address.catalog.transaction() as connection:
+            used = await connection.fetch("SELECT used_ms, failures FROM enrolment_codes")
+        assert [tuple(row) for row in used] == [(None, 0)]
+        assert not IdentityFolder(root).is_enrolled
 
 
 async def test_a_wrong_clock_is_named(address: DeviceAddress, monkeypatch) -> None:

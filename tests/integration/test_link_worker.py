@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import main as cli
 from domain.commands import CommandKind
 from domain.times import utc_ms
 from edge_bridge.identity.enrol import enrol
@@ -30,7 +31,7 @@ from streams.topics import TOPICS
 from tests.device_address import DeviceFiles
 from tests.edge import Edge
 from tests.footage import write_clip
-from tests.integration.catalog_support import fresh_catalog
+from tests.integration.catalog_support import fresh_catalog, scalar
 from tests.integration.link_support import command, give, link_settings
 from tests.integration.live_support import Viewer, heartbeat
 from tests.integration.web_support import Worker as WebWorker
@@ -134,7 +135,9 @@ async def place(services, tmp_path: Path, free_port: int) -> AsyncIterator[Place
         yield place
 
 
-async def test_the_device_answers_each_command(place: Place, services) -> None:
+async def test_the_device_answers_each_command(
+    place: Place, services, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     routes, clock, restart, bundle = await asyncio.gather(
         place.ask(CommandKind.ROUTE_CHECK),
         place.ask(CommandKind.CLOCK_CHECK),
@@ -172,6 +175,7 @@ async def test_the_device_answers_each_command(place: Place, services) -> None:
     foreign = await place.ask(CommandKind.SNAPSHOT, "globex/plant/door")
     assert (foreign.state, "not of this device's site" in foreign.detail) == ("failed", True)
 
+    await _ask_by_the_command(place, tmp_path, capsys)
     await _watch_live(place, services)
 
     # SIGTERM: the worker says goodbye, and its row is gone.
@@ -189,6 +193,38 @@ async def test_the_socket_of_a_revoked_device_is_closed(place: Place) -> None:
         return not await place.linked()
 
     await wait_for(unlinked, within_s=5, what="the socket is closed")
+
+
+async def _ask_by_the_command(
+    place: Place, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`vigil device command`: the row, Kafka, the link worker, the device, and back."""
+
+    def vigil(*words: str) -> object:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["device", "command", DEVICE, *words])
+        return ended.value.code
+
+    picture, bundle = folder / "gate.jpg", folder / "bundle.json"
+    words = ("snapshot", "--camera", CAMERA, "--out", str(picture), "--reason", "a test")
+    assert await asyncio.to_thread(vigil, *words) == 0, capsys.readouterr()
+    assert picture.read_bytes().startswith(b"\xff\xd8\xff")
+    assert "answered: " in capsys.readouterr().out
+    assert "already exists" in str(await asyncio.to_thread(vigil, *words))
+    assert await asyncio.to_thread(vigil, "diagnostics", "--out", str(bundle)) == 0
+    assert json.loads(bundle.read_bytes())["health"]["link"]["connected"]
+    assert await asyncio.to_thread(vigil, "clock-check") == 0
+    assert await asyncio.to_thread(vigil, "restart-inference") == 1  # it is off
+    assert "failed: Inference is off" in capsys.readouterr().out
+    foreign = ("snapshot", "--camera", "globex/plant/door", "--out", str(folder / "x"))
+    assert "is not a camera of the site acme/hq" in str(await asyncio.to_thread(vigil, *foreign))
+    acts = await scalar(
+        place.catalog,
+        "SELECT array_agg(entry::jsonb->>'action' ORDER BY seq) FROM vigil_audit.entries "
+        "WHERE entry::jsonb->>'actor' LIKE 'cli:%'",
+    )
+    kinds = ("snapshot", "diagnostics", "clock-check", "restart-inference")
+    assert acts == [f"device:{kind}" for kind in kinds]
 
 
 async def _watch_live(place: Place, services) -> None:

@@ -1,7 +1,12 @@
 import { useState } from "preact/hooks";
 import { useList } from "../admin/use-list";
 import { pathOf, send } from "../api/client";
-import type { CreatedEnrolmentCode, Device, Devices as DevicesAnswer } from "../api/types";
+import type {
+  CreatedEnrolmentCode,
+  Device,
+  Devices as DevicesAnswer,
+  Sites as SitesAnswer,
+} from "../api/types";
 import { serverNow } from "../clock";
 import { may, session } from "../session";
 import { useStore } from "../store";
@@ -14,7 +19,10 @@ import { Table } from "../ui/table";
 
 const PATH = "/api/v1/devices";
 const RENEWABLE_MS = 30 * 86_400_000;
+const SITES_PATH = "/api/v1/sites";
+const SHOWN_SITES = 5;
 const rowsOf = ({ devices }: DevicesAnswer) => devices;
+const sitesOf = ({ sites }: SitesAnswer) => sites;
 
 type Act =
   | { name: "code"; device: Device | null }
@@ -45,6 +53,7 @@ export function Devices() {
           </button>
         )}
       </div>
+      <UnsignedSites />
       {list.error && (
         <Problem
           title="Devices cannot be loaded"
@@ -148,6 +157,24 @@ export function Devices() {
         />
       )}
     </section>
+  );
+}
+
+/** Sites whose events need no signature: anyone who reaches the queue can speak for their cameras. */
+function UnsignedSites() {
+  const { rows } = useList(SITES_PATH, sitesOf);
+  const open = (rows ?? []).filter(({ unsigned }) => unsigned !== "refuse").map(({ id }) => id);
+  if (open.length === 0) return null;
+  const more = open.length > SHOWN_SITES ? ` and ${open.length - SHOWN_SITES} more` : "";
+  return (
+    <p class="notice" role="status">
+      <span class="state late">
+        {open.length === 1 ? "1 site accepts" : `${open.length} sites accept`} events that no device
+        signed
+      </span>{" "}
+      <span class="code">{open.slice(0, SHOWN_SITES).join(", ")}</span>
+      {more}. Enrol all devices of a site, then let it refuse them: Administration, Sites.
+    </p>
   );
 }
 
