@@ -68,7 +68,16 @@ nightly: setup ## run what is too heavy for CI, one after the other: make nightl
 
 # What production applies is this plan, after a person has read it: docs/how-to/install.md.
 plan: setup ## plan a root of Terraform: make plan ENV=dev ROOT=network
-	@bash terraform/plan.sh "$(ENV)" "$(ROOT)"
+	@KEEP="$(KEEP)" bash terraform/plan.sh "$(ENV)" "$(ROOT)"
+
+apply: .venv/.installed ## apply an approved plan: make apply ENV=dev ROOT=network PLAN=hash
+	@bash terraform/apply.sh "$(ENV)" "$(ROOT)" "$(PLAN)"
+
+drift: ## see whether AWS differs from this commit: make drift ENV=dev ROOT=network
+	@bash terraform/drift.sh "$(ENV)" "$(ROOT)"
+
+drift-report: ## send what make drift found as a metric
+	@bash terraform/drift.sh "$(ENV)" "$(ROOT)" report
 
 check: .venv/.installed ## lint, format, types, import rules, vocabulary, Rust, generated files
 	$(BIN)/ruff check .
@@ -79,10 +88,13 @@ check: .venv/.installed ## lint, format, types, import rules, vocabulary, Rust, 
 	$(BIN)/python -m checks.api
 	$(BIN)/python -m checks.nightly
 	$(BIN)/python -m checks.slo
+	$(BIN)/python -m checks.licences
+	$(BIN)/python -m checks.release
 
 docs: .venv/.installed ## write what is generated from the code: the API's reference and types
 	$(BIN)/python -m checks.api --write
 	$(BIN)/python -m checks.slo --write
+	$(BIN)/python -m checks.licences --write
 
 fuzz: setup ## ask the API for an hour what its document allows and forbids (VIGIL_FUZZ_MINUTES)
 	@bash local/setup/fuzz.sh
@@ -97,7 +109,10 @@ lock: .venv/.installed ## renew requirements/ from pyproject.toml, for all Pytho
 # What follows takes a release from images to production: docs/design/delivery-pipeline.md. It needs no
 # virtual environment. KEY: a file, or awskms:///ARN. Each value can be a variable of the environment.
 export REGISTRY IMAGE_STORE TAG KEY BUILDER BUCKET ENV DIGEST REASON SMOKE_URL
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vigil/tools
 PYTHON3 := $(or $(wildcard $(BIN)/python),python3)
+
+.PHONY: apply drift drift-report licences version release-check scan
 
 push: ## push the built images to REGISTRY and write the record of the release
 	@$(PYTHON3) -m deploy.push
@@ -120,6 +135,20 @@ freeze: ## let no release into an environment: make freeze ENV=production REASON
 
 unfreeze: ## let releases in again: make unfreeze ENV=production
 	@$(PYTHON3) -m deploy.freeze unfreeze
+
+licences: .venv/.installed ## check the licences of packages, and of the SBOMs that make images wrote
+	$(BIN)/python -m checks.licences $(wildcard build/images/*.cdx.json)
+
+version: ## write a version everywhere: make version VERSION=1.2.0
+	@$(PYTHON3) -m checks.release --set "$(VERSION)"
+
+release-check: .venv/.installed ## see whether a tag can be released: make release-check VERSION=v1.2.0
+	@$(BIN)/python -m checks.release "$(VERSION)"
+	@$(BIN)/python -m checks.nightly --strict
+
+scan: ## look up known weaknesses in the SBOMs (needs the network: grype's database)
+	@bash local/setup/release.sh scan
+	@for sbom in build/images/*.cdx.json; do PATH="$(TOOLS):$$PATH" grype --fail-on high "sbom:$$sbom" || exit 1; done
 
 test-release: setup ## sign a release and verify it with cosign, against a registry of this machine
 	@bash local/setup/release.sh test

@@ -71,6 +71,35 @@ def test_rights_are_none_but_what_a_job_names(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_each_step_is_one_make_target(path: Path) -> None:
+    targets: list[str] = []
     for step in steps(path):
         if "run" in step:
-            assert re.fullmatch(r'make ("\$TARGET"|[a-z-]+)( [A-Z]+=\w+)*', step["run"]), step
+            found = re.fullmatch(r'make ("\$TARGET"|[a-z-]+)( [A-Z]+=\w+)*', step["run"])
+            assert found, step
+            targets.append(found[1])
+    if '"$TARGET"' in targets:
+        targets.remove('"$TARGET"')
+        targets += workflow(path)["jobs"]["test"]["strategy"]["matrix"]["target"]
+    makefile = (FOLDER.parent / "Makefile").read_text()
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"there is no make {target}"
+
+
+def test_the_alarm_of_drift_expects_a_report_of_each_state() -> None:
+    matrix = workflow(FOLDER / "workflows/drift.yaml")["jobs"]["drift"]["strategy"]["matrix"]
+    states = len(matrix["environment"]) * len(matrix["root"]) + len(matrix["include"])
+    variables = (FOLDER.parent / "terraform/modules/cicd/variables.tf").read_text()
+    assert re.search(rf'"state_count" {{[^}}]*default += {states}\n', variables)
+
+
+def test_alarms_that_roll_a_release_back_exist() -> None:
+    """An alarm that no module makes would never be raised."""
+    made = set()
+    for path in (FOLDER.parent / "terraform/modules").glob("*/*.tf"):
+        made |= set(re.findall(r'alarm_name += "\$\{var\.name\}-([a-z-]+)"', path.read_text()))
+    tfvars = (FOLDER.parent / "terraform/environments/delivery/delivery.tfvars").read_text()
+    targets = re.findall(r'environment += "(\w+)".*?alarm_names += \[(.*?)\]', tfvars, re.DOTALL)
+    assert [environment for environment, _ in targets] == ["dev", "staging", "production"]
+    for environment, names in targets:
+        for name in re.findall(r'"(.+?)"', names):
+            assert name.removeprefix(f"vigil-{environment}-") in made, name

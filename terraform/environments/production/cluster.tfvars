@@ -7,3 +7,4 @@ repository_arns = [
   "arn:aws:ecr:us-east-1:444444444444:repository/vigil/inference",
   "arn:aws:ecr:us-east-1:444444444444:repository/vigil/helm",
 ]
+github_repository = "example/vigil"

@@ -9,10 +9,12 @@ resource "aws_iam_openid_connect_provider" "github" {
 locals {
   roles = merge(
     {
-      # Builds images on main, signs and pushes them, and announces the release.
-      build = { subject = "repo:${var.github_repository}:ref:refs/heads/main", policy = data.aws_iam_policy_document.build.json }
-      # Plans for pull requests: it reads.
-      plan = { subject = "repo:${var.github_repository}:pull_request", policy = data.aws_iam_policy_document.plan.json }
+      # Builds images of a tag, signs and pushes them, and announces the release. GitHub's environment
+      # `release` is limited to protected tags: a tag's own subject would need a wildcard.
+      build = { subject = "repo:${var.github_repository}:environment:release", policy = data.aws_iam_policy_document.build.json }
+      # Plans what main says, and looks for drift: it reads. The environment `plan` is limited to main.
+      # A pull request gets no role, because its code would run with it before a person has read it.
+      plan = { subject = "repo:${var.github_repository}:environment:plan", policy = data.aws_iam_policy_document.plan.json }
     },
     {
       # Applies a plan that was approved, in one environment.
@@ -81,6 +83,16 @@ data "aws_iam_policy_document" "plan" {
     sid       = "Plan"
     actions   = ["sts:AssumeRole"]
     resources = var.plan_role_arns
+  }
+  statement {
+    sid       = "ReportDrift"
+    actions   = ["cloudwatch:PutMetricData"]
+    resources = ["*"]
+    condition {
+      test     = "StringEquals"
+      variable = "cloudwatch:namespace"
+      values   = [local.metrics]
+    }
   }
 }
 

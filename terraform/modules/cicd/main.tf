@@ -179,7 +179,20 @@ resource "aws_iam_role_policy" "pipeline" {
   policy = data.aws_iam_policy_document.pipeline.json
 }
 
-# The freeze switch: disable the transition into a stage (docs/how-to/release.md).
+# An approval is a stage of its own, before the stage that installs: a rollback repeats a stage, and must
+# not wait for a person.
+locals {
+  stages = flatten([
+    for target in var.targets : [
+      for approves in target.approval ? [true, false] : [false] : merge(target, {
+        name     = approves ? "${target.environment}-approval" : target.environment
+        approves = approves
+      })
+    ]
+  ])
+}
+
+# The freeze switch closes the transition into a stage: `make freeze` (docs/how-to/release.md).
 resource "aws_codepipeline" "this" {
   name           = "vigil"
   pipeline_type  = "V2"
@@ -213,19 +226,18 @@ resource "aws_codepipeline" "this" {
   }
 
   dynamic "stage" {
-    for_each = var.targets
+    for_each = local.stages
     content {
-      name = stage.value.environment
+      name = stage.value.name
 
       dynamic "action" {
-        for_each = stage.value.approval ? [1] : []
+        for_each = stage.value.approves ? [1] : []
         content {
-          name      = "approve"
-          category  = "Approval"
-          owner     = "AWS"
-          provider  = "Manual"
-          version   = "1"
-          run_order = 1
+          name     = "approve"
+          category = "Approval"
+          owner    = "AWS"
+          provider = "Manual"
+          version  = "1"
           configuration = {
             NotificationArn = var.approval_topic_arn
             CustomData      = "A release waits for ${stage.value.environment}. It runs in staging."
@@ -233,39 +245,47 @@ resource "aws_codepipeline" "this" {
         }
       }
 
-      action {
-        name            = "install"
-        category        = "Build"
-        owner           = "AWS"
-        provider        = "CodeBuild"
-        version         = "1"
-        run_order       = 2
-        role_arn        = stage.value.start_role_arn
-        input_artifacts = ["release"]
-        configuration = {
-          ProjectName = stage.value.project_name
+      dynamic "action" {
+        for_each = stage.value.approves ? [] : [1]
+        content {
+          name            = "install"
+          category        = "Build"
+          owner           = "AWS"
+          provider        = "CodeBuild"
+          version         = "1"
+          role_arn        = stage.value.start_role_arn
+          input_artifacts = ["release"]
+          configuration = {
+            ProjectName = stage.value.project_name
+            EnvironmentVariables = jsonencode([
+              { name = "VIGIL_PIPELINE_EXECUTION", value = "#{codepipeline.PipelineExecutionId}", type = "PLAINTEXT" },
+            ])
+          }
         }
       }
 
       # No release enters an environment that is in trouble already.
-      before_entry {
-        condition {
-          result = "FAIL"
-          dynamic "rule" {
-            for_each = { for index, alarm in stage.value.alarm_names : tostring(index) => alarm }
-            content {
-              name     = "quiet-${rule.key}"
-              role_arn = stage.value.start_role_arn
-              rule_type_id {
-                category = "Rule"
-                owner    = "AWS"
-                provider = "CloudWatchAlarm"
-                version  = "1"
-              }
-              configuration = {
-                AlarmName   = rule.value
-                WaitTime    = "1"
-                AlarmStates = "ALARM"
+      dynamic "before_entry" {
+        for_each = stage.value.approves ? [] : [1]
+        content {
+          condition {
+            result = "FAIL"
+            dynamic "rule" {
+              for_each = { for index, alarm in stage.value.alarm_names : tostring(index) => alarm }
+              content {
+                name     = "quiet-${rule.key}"
+                role_arn = stage.value.start_role_arn
+                rule_type_id {
+                  category = "Rule"
+                  owner    = "AWS"
+                  provider = "CloudWatchAlarm"
+                  version  = "1"
+                }
+                configuration = {
+                  AlarmName   = rule.value
+                  WaitTime    = "1"
+                  AlarmStates = "ALARM"
+                }
               }
             }
           }
@@ -273,32 +293,38 @@ resource "aws_codepipeline" "this" {
       }
 
       # An alarm within half an hour after the installation brings the release before it back.
-      on_success {
-        condition {
-          result = "ROLLBACK"
-          dynamic "rule" {
-            for_each = { for index, alarm in stage.value.alarm_names : tostring(index) => alarm }
-            content {
-              name     = "stays-quiet-${rule.key}"
-              role_arn = stage.value.start_role_arn
-              rule_type_id {
-                category = "Rule"
-                owner    = "AWS"
-                provider = "CloudWatchAlarm"
-                version  = "1"
-              }
-              configuration = {
-                AlarmName   = rule.value
-                WaitTime    = "30"
-                AlarmStates = "ALARM"
+      dynamic "on_success" {
+        for_each = stage.value.approves ? [] : [1]
+        content {
+          condition {
+            result = "ROLLBACK"
+            dynamic "rule" {
+              for_each = { for index, alarm in stage.value.alarm_names : tostring(index) => alarm }
+              content {
+                name     = "stays-quiet-${rule.key}"
+                role_arn = stage.value.start_role_arn
+                rule_type_id {
+                  category = "Rule"
+                  owner    = "AWS"
+                  provider = "CloudWatchAlarm"
+                  version  = "1"
+                }
+                configuration = {
+                  AlarmName   = rule.value
+                  WaitTime    = "30"
+                  AlarmStates = "ALARM"
+                }
               }
             }
           }
         }
       }
 
-      on_failure {
-        result = "ROLLBACK"
+      dynamic "on_failure" {
+        for_each = stage.value.approves ? [] : [1]
+        content {
+          result = "ROLLBACK"
+        }
       }
     }
   }

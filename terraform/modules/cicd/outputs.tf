@@ -22,3 +22,8 @@ output "github_role_arns" {
   description = "Roles of GitHub Actions, by what they do."
   value       = { for name, role in aws_iam_role.github : name => role.arn }
 }
+
+output "approvals_role_arn" {
+  description = "Role that an environment asks for the approval of an execution with."
+  value       = aws_iam_role.approvals.arn
+}

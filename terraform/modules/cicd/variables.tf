@@ -50,3 +50,15 @@ variable "permissions_boundary_arn" {
   description = "Boundary of the roles of GitHub Actions."
   type        = string
 }
+
+variable "alarm_emails" {
+  description = "Who hears of drift."
+  type        = list(string)
+  default     = []
+}
+
+variable "state_count" {
+  description = "States that the workflow drift plans each night. Fewer reports raise an alarm."
+  type        = number
+  default     = 17
+}

@@ -76,6 +76,11 @@ data "aws_iam_policy_document" "build" {
     actions   = ["ssm:GetParameter", "ssm:GetParametersByPath"]
     resources = ["arn:aws:ssm:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:parameter/vigil/${var.name}/*"]
   }
+  statement {
+    sid       = "Approvals"
+    actions   = ["sts:AssumeRole"]
+    resources = ["arn:aws:iam::${var.pipeline_account_id}:role/vigil-pipeline-approvals"]
+  }
   # CodeBuild makes network interfaces in our subnets. AWS has no narrower form of this.
   statement {
     sid = "Network"
@@ -134,6 +139,23 @@ resource "aws_codebuild_project" "this" {
     environment_variable {
       name  = "VIGIL_CLUSTER"
       value = var.name
+    }
+    environment_variable {
+      name  = "VIGIL_ENVIRONMENT"
+      value = var.environment
+    }
+    environment_variable {
+      name  = "VIGIL_REGISTRY"
+      value = "${var.pipeline_account_id}.dkr.ecr.${data.aws_region.current.name}.amazonaws.com"
+    }
+    # Images of another workflow, of another repository or of a branch are refused.
+    environment_variable {
+      name  = "VIGIL_BUILDER"
+      value = "https://github.com/${var.github_repository}/.github/workflows/release.yaml@refs/tags/v"
+    }
+    environment_variable {
+      name  = "VIGIL_APPROVALS_ROLE"
+      value = "arn:aws:iam::${var.pipeline_account_id}:role/vigil-pipeline-approvals"
     }
     environment_variable {
       name  = "VIGIL_SIGNING_KEY"

@@ -3,6 +3,16 @@ variable "name" {
   type        = string
 }
 
+variable "environment" {
+  description = "dev, staging or production: which values of the chart are installed."
+  type        = string
+}
+
+variable "github_repository" {
+  description = "OWNER/NAME of the repository: images that another one built are refused."
+  type        = string
+}
+
 variable "vpc_id" {
   description = "The VPC: the Kubernetes API is private."
   type        = string

@@ -67,6 +67,16 @@ resource "aws_s3_bucket_lifecycle_configuration" "state" {
       days_after_initiation = 1
     }
   }
+  rule {
+    id     = "plans"
+    status = "Enabled"
+    filter {
+      prefix = "plans/"
+    }
+    expiration {
+      days = 30
+    }
+  }
 }
 
 data "aws_iam_policy_document" "state" {
@@ -175,6 +185,12 @@ data "aws_iam_policy_document" "plan" {
     sid       = "Lock"
     actions   = ["s3:PutObject", "s3:DeleteObject"]
     resources = ["${aws_s3_bucket.state.arn}/*.tflock"]
+  }
+  # A plan waits there for its approval, under its hash.
+  statement {
+    sid       = "Plans"
+    actions   = ["s3:PutObject"]
+    resources = ["${aws_s3_bucket.state.arn}/plans/*"]
   }
   statement {
     sid       = "StateKey"

@@ -18,6 +18,8 @@ data "aws_ssm_parameter" "data" {
 module "deploy" {
   source                = "../../modules/deploy-target"
   name                  = local.name
+  environment           = var.environment
+  github_repository     = var.github_repository
   vpc_id                = local.network.vpc_id
   subnet_ids            = local.network.private_subnet_ids
   pipeline_account_id   = var.pipeline_account_id

@@ -64,3 +64,8 @@ variable "device_ca_kms_key_arn" {
   type        = string
   default     = ""
 }
+
+variable "github_repository" {
+  description = "OWNER/NAME of the repository: images that another one built are refused."
+  type        = string
+}

@@ -10,6 +10,11 @@ resource "aws_kms_key" "images" {
   deletion_window_in_days = 30
 }
 
+locals {
+  # This account has states too.
+  accounts = merge(var.environment_account_ids, { delivery = var.account_id })
+}
+
 module "ecr" {
   source           = "../../modules/ecr"
   kms_key_arn      = aws_kms_key.images.arn
@@ -34,7 +39,8 @@ module "cicd" {
   repository_arns          = values(module.ecr.repository_arns)
   targets                  = var.targets
   approval_topic_arn       = aws_sns_topic.approvals.arn
-  plan_role_arns           = [for account in values(var.environment_account_ids) : "arn:aws:iam::${account}:role/vigil-plan"]
-  apply_role_arns          = { for environment, account in var.environment_account_ids : environment => "arn:aws:iam::${account}:role/vigil-apply" }
+  alarm_emails             = var.approval_emails
+  plan_role_arns           = [for account in values(local.accounts) : "arn:aws:iam::${account}:role/vigil-plan"]
+  apply_role_arns          = { for environment, account in local.accounts : environment => "arn:aws:iam::${account}:role/vigil-apply" }
   permissions_boundary_arn = data.aws_iam_policy.boundary.arn
 }

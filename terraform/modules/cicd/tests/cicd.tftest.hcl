@@ -33,17 +33,18 @@ variables {
 run "dev_then_staging_then_a_person" {
   command = plan
   assert {
-    condition     = [for stage in aws_codepipeline.this.stage : stage.name] == ["release", "dev", "staging", "production"]
+    condition     = [for stage in aws_codepipeline.this.stage : stage.name] == ["release", "dev", "staging", "production-approval", "production"]
     error_message = "Releases go through all environments, in order."
   }
   assert {
-    condition     = aws_codepipeline.this.stage[3].action[0].provider == "Manual" && aws_codepipeline.this.pipeline_type == "V2"
+    condition     = aws_codepipeline.this.stage[3].action[0].provider == "Manual" && length(aws_codepipeline.this.stage[3].action) == 1 && aws_codepipeline.this.pipeline_type == "V2"
     error_message = "A person approves production."
   }
   assert {
     condition = alltrue([
-      for stage in slice(aws_codepipeline.this.stage, 1, 4) :
+      for stage in aws_codepipeline.this.stage :
       stage.on_success[0].condition[0].result == "ROLLBACK" && stage.on_failure[0].result == "ROLLBACK"
+      if contains(["dev", "staging", "production"], stage.name)
     ])
     error_message = "An alarm rolls back."
   }
@@ -58,6 +59,30 @@ run "exact_subjects" {
   assert {
     condition     = local.roles["apply-production"].subject == "repo:example/vigil:environment:production"
     error_message = "Production is applied from its environment only."
+  }
+  assert {
+    condition     = local.roles["build"].subject == "repo:example/vigil:environment:release" && local.roles["plan"].subject == "repo:example/vigil:environment:plan"
+    error_message = "Only tags release, and no pull request gets a role."
+  }
+}
+
+run "a_rollback_waits_for_no_person" {
+  command = plan
+  assert {
+    condition     = [for action in aws_codepipeline.this.stage[4].action : action.name] == ["install"]
+    error_message = "The stage that is rolled back only installs."
+  }
+  assert {
+    condition     = strcontains(aws_codepipeline.this.stage[4].action[0].configuration.EnvironmentVariables, "#{codepipeline.PipelineExecutionId}")
+    error_message = "The installation knows its execution, to ask for its approval."
+  }
+}
+
+run "drift_alarms_also_when_it_is_unknown" {
+  command = plan
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.drift.treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.drift_unknown.treat_missing_data == "breaching"
+    error_message = "No report is an alarm."
   }
 }
 

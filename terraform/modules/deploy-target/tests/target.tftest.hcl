@@ -15,6 +15,8 @@ mock_provider "aws" {
 
 variables {
   name                  = "vigil-test"
+  environment           = "staging"
+  github_repository     = "example/vigil"
   vpc_id                = "vpc-1"
   subnet_ids            = { a = "subnet-1" }
   pipeline_account_id   = "210987654321"
@@ -31,5 +33,16 @@ run "one_release_at_a_time" {
   assert {
     condition     = aws_codebuild_project.this.concurrent_build_limit == 1 && !aws_codebuild_project.this.environment[0].privileged_mode
     error_message = "Two releases must not be installed at the same time."
+  }
+}
+
+run "only_the_release_workflow_is_trusted" {
+  command = plan
+  assert {
+    condition = contains(
+      [for variable in aws_codebuild_project.this.environment[0].environment_variable : variable.value],
+      "https://github.com/example/vigil/.github/workflows/release.yaml@refs/tags/v",
+    )
+    error_message = "An image that another workflow built must be refused."
   }
 }
