@@ -7,7 +7,7 @@ BIN := .venv/bin
 NATIVE := media/native/Cargo.toml media/native/Cargo.lock $(wildcard media/native/src/*.rs)
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo dashboard test slow chaos newest gpu infra lab images bases test-images nightly plan check docs fuzz format lock push sign verify release deploy freeze unfreeze test-release
+.PHONY: help setup system demo dashboard test slow chaos newest gpu infra lab images bases test-images sbom nightly plan check docs fuzz format lock push sign verify release deploy freeze unfreeze test-release
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -55,6 +55,9 @@ lab: setup ## try the VPN of a site in network namespaces: cuts, killed peers, c
 images: .venv/.installed ## build the container images: make images [BASES=debian] [IMAGES="..."] [GPU=1]
 	@BASES="$(BASES)" bash local/setup/images.sh
 	BASES="$(BASES)" TAG="$(TAG)" $(BIN)/python -m local.images build $(if $(GPU),--gpu) $(IMAGES)
+
+sbom: .venv/.installed ## write what is in the built images: build/images/NAME.cdx.json (make images does it too)
+	BASES="$(BASES)" TAG="$(TAG)" $(BIN)/python -m local.images sbom $(if $(GPU),--gpu) $(IMAGES)
 
 bases: .venv/.installed ## write today's digests of the base images into the Dockerfiles
 	$(BIN)/python -m local.images bases

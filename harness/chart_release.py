@@ -20,7 +20,9 @@ from stores.device_ca import create_ca
 from streams.settings import Settings
 
 CHART = project_root() / "helm" / "vigil"
-LOGINS = {"index": "vigil_index", "admin": "vigil_admin", "web": "vigil_web"}
+LOGINS = {
+    "index": "vigil_index", "admin": "vigil_admin", "web": "vigil_web", "link": "vigil_link",
+}  # fmt: skip
 """PostgreSQL users of the programs, and the role of each."""
 _SECRETS, _TLS = "vigil-secrets", "vigil-tls"
 _OF_STACK = ("VIGIL_KAFKA_BROKERS", "VIGIL_S3_BUCKET", "VIGIL_S3_ENDPOINT", "VIGIL_SQS_ENDPOINT",

@@ -42,7 +42,8 @@ class Engine:
 
     def podman_command(self, *arguments: str) -> list[str]:
         """Return the command line of podman, for `environment`."""
-        return ["podman", *self.options, *arguments]
+        # Its errors are printed all the same. What it logs without systemd is of no use.
+        return ["podman", "--log-level", "fatal", *self.options, *arguments]
 
     @property
     def environment(self) -> dict[str, str]:

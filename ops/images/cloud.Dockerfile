@@ -59,7 +59,7 @@ WORKDIR /src/web/dashboard
 RUN npm install --no-save --no-audit --no-fund --no-progress && npm run build
 
 FROM build AS build-cloud
-RUN /opt/vigil/bin/python -c "import agents.join, web.views" \
+RUN /opt/vigil/bin/python -I -c "import agents.join, web.views" \
     && /opt/vigil/bin/pip uninstall --yes pip setuptools \
     && find /opt/vigil -name __pycache__ -prune -exec rm -rf {} + \
     && python -m compileall -q -j 2 /opt/vigil/lib
@@ -93,7 +93,7 @@ USER 10001:10001
 FROM build AS build-inference
 COPY requirements/inference.txt requirements/
 RUN /opt/vigil/bin/pip install --no-cache-dir --no-compile --require-hashes -r requirements/inference.txt \
-    && /opt/vigil/bin/python -c "import agents.replay.detections, onnxruntime" \
+    && /opt/vigil/bin/python -I -c "import agents.replay.detections, onnxruntime" \
     && /opt/vigil/bin/pip uninstall --yes pip setuptools \
     && find /opt/vigil -name __pycache__ -prune -exec rm -rf {} + \
     && python -m compileall -q -j 2 /opt/vigil/lib

@@ -100,4 +100,9 @@ async def migrate(dsn: str, schema: str | None = None, revision: str = "head") -
 
 
 def _unreachable(error: Exception) -> str:
+    if isinstance(error, PermissionError | FileNotFoundError) and error.filename is not None:
+        return (
+            f"The migration {error.filename} cannot be read: {error.strerror}. The catalog is "
+            "unchanged. Install this version of Vigil again, then migrate."
+        )
     return f"The catalog cannot be reached. {error_text(error)}"

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -10,6 +11,7 @@ import pytest_asyncio
 from domain.errors import ConfigError
 from harness.chart_release import ChartRelease, remove_all
 from local.images.chart import Cluster, Pod
+from local.images.container import Container
 from local.stack import Stack
 from tests.cloud import quick
 from tests.images.conftest import Images
@@ -88,6 +90,23 @@ async def test_a_secret_that_is_missing_starts_nothing(running: Running) -> None
     workload = running.release.manifests(running.image)["link"]
     with pytest.raises(ConfigError, match="vigil-secrets has no key device-ca-key"):
         lacking.pod(workload, ordinal=7)
+
+
+async def test_a_migration_that_cannot_be_read_is_named(
+    running: Running, images: Images, tmp_path: Path
+) -> None:
+    unreadable = tmp_path / "v0001_catalog.py"
+    unreadable.write_text("")
+    unreadable.chmod(0)
+    versions = "/opt/vigil/lib/python3.11/site-packages/stores/catalog/migrations/versions"
+    container = Container(
+        images.engine, "vigil-unreadable-migration", running.image, ("vigil", "catalog", "migrate"),
+        mounts={f"{versions}/v0001_catalog.py": unreadable},
+        env={"VIGIL_DATABASE_URL": running.release.settings.database_url.get_secret_value()},
+    )  # fmt: skip
+    ended = await asyncio.to_thread(container.run)
+    assert ended.code == 1
+    assert "v0001_catalog.py" in ended.output and "Traceback" not in ended.output
 
 
 async def test_all_programs_end_within_their_grace_period(running: Running) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from local.aws import CREDENTIALS
 from local.cameras import CameraServer
 from local.stack import Stack
 from streams.storage import make_object_store
@@ -18,7 +19,11 @@ pytestmark = pytest.mark.images
 SECONDS, FPS, GOP = 36, 25, 50
 
 
-async def test_every_picture_once_from_camera_to_playback(images: Images, tmp_path: Path) -> None:
+async def test_every_picture_once_from_camera_to_playback(
+    images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CREDENTIALS.items():  # of the test itself, which reads the bucket
+        monkeypatch.setenv(name, value)
     clip = await asyncio.to_thread(
         write_clip, tmp_path / "clip.mp4", SECONDS * FPS, fps=FPS, gop=GOP,
         codec="libx264", audio="aac",

@@ -1,6 +1,7 @@
 """The schema: from nothing, twice, by two at once, and undone whole when it fails."""
 
 import asyncio
+import errno
 import os
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import asyncpg
 import pytest
 
 from domain.errors import StoreError
-from stores.catalog import Catalog, migrate, schema_status
+from stores.catalog import Catalog, alembic_runner, migrate, schema_status
 from tests.integration.catalog_support import fresh_catalog, fresh_database, scalar
 
 ROOT = Path(__file__).parents[2]
@@ -122,3 +123,16 @@ async def test_keys_and_cameras_by_command(services) -> None:
         assert code == 1
         assert "is not a camera id" in err
         assert "acme/hq/gate" in (await vigil(dsn, "camera", "list"))[1]
+
+
+async def test_a_migration_that_cannot_be_read_is_named(
+    services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "v0001_catalog.py")
+
+    monkeypatch.setattr(alembic_runner.command, "upgrade", unreadable)
+    async with fresh_database(services.settings.database_url.get_secret_value()) as dsn:
+        with pytest.raises(StoreError, match=r"v0001_catalog.py cannot be read: Permission denied"):
+            await migrate(dsn)
+        assert (await schema_status(dsn)).current is None
