@@ -1,7 +1,7 @@
 """The SBOM of an image, as CycloneDX 1.6: what its own Python and its own dpkg say is installed.
 
-Python packages with their licences, the libraries that wheels carry, crates of the extension and
-packages of the dashboard from their lock files, and Debian's packages with their licences.
+Python's and Debian's packages with their licences, and the libraries that wheels carry. Crates of
+the extension and packages of the dashboard come from their lock files.
 """
 
 import json
