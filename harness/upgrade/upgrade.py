@@ -59,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image", default="localhost/vigil-cloud:dev", help="image of the cloud side"
     )
     parser.add_argument("--cameras", type=int, default=16, help="cameras (default 16)")
+    parser.add_argument(
+        "--replicas", type=int, choices=(1, 2), default=2,
+        help="pods of relay, assembler, joiner, indexer and web (default 2)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, help="seed of the cameras (default: a new one)")
     parser.add_argument(
         "--bases", choices=("registry", "debian"), default=os.environ.get("BASES") or "registry",
@@ -77,7 +81,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         folder = Path(scratch)
         with services(folder / "stack", SETTINGS) as stack:
             release = ChartRelease(engine, stack, folder / "release", SETTINGS)
-            upgrade = Upgrade(engine, release, arguments.image, arguments.cameras, seed)
+            replicas = {name: min(most, arguments.replicas) for name, most in REPLICAS.items()}
+            upgrade = Upgrade(
+                engine, release, arguments.image, arguments.cameras, seed, replicas=replicas
+            )
             return asyncio.run(upgrade.run())
 
 
@@ -90,6 +97,7 @@ class Upgrade:
     image: str
     cameras: int
     seed: int
+    replicas: dict[str, int] = field(default_factory=lambda: dict(REPLICAS))
     report: Callable[[str], None] = say
     tally: Tally = field(default_factory=Tally)
     _pods: dict[str, list[Pod]] = field(default_factory=dict)
@@ -134,7 +142,8 @@ class Upgrade:
         for line in found.messages:
             self.report(line)
         return figures | {
-            "seed": self.seed, "cameras": self.cameras, "fragments": self.tally.fragments,
+            "seed": self.seed, "cameras": self.cameras, "pods": sum(self.replicas.values()),
+            "fragments": self.tally.fragments,
             "chunks": found.chunks, "revisions": found.revisions, "lost": found.lost,
             "doubled": found.doubled, "unknown": found.unknown, "waiting": found.waiting,
             "gaps": found.gaps, "wrong_bytes": found.wrong_bytes,
@@ -147,7 +156,7 @@ class Upgrade:
         await asyncio.to_thread(self.release.migrate, self.image)
         await self.release.create_logins()
         workloads = await asyncio.to_thread(self.release.manifests, self.image)
-        for program, replicas in REPLICAS.items():
+        for program, replicas in self.replicas.items():
             self._pods[program] = [
                 self._pod(workloads[program], ordinal) for ordinal in range(replicas)
             ]
@@ -163,7 +172,7 @@ class Upgrade:
         self._generation += 1
         await asyncio.to_thread(self.release.migrate, image)
         workloads = await asyncio.to_thread(self.release.manifests, image)
-        for program, replicas in REPLICAS.items():
+        for program, replicas in self.replicas.items():
             for ordinal in reversed(range(replicas)):
                 took_s = await self._replace(program, workloads[program], ordinal)
                 self.report(f"{program} {ordinal}: ready {took_s:.1f} s after its start")

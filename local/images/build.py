@@ -40,10 +40,11 @@ def build(image: Image, engine: Engine, tag: str, bases: str) -> dict[str, objec
     if done.returncode != 0:
         tail = "\n".join(log.read_text().splitlines()[-25:])
         raise SystemExit(f"images: {image.name} cannot be built (see {log}):\n{tail}")
+    built = _inspect(engine, f"{image.name}:{tag}")
     return {
         "image": f"{image.name}:{tag}",
-        "id": _inspect(engine, f"{image.name}:{tag}")["id"],
-        "size_bytes": _inspect(engine, f"{image.name}:{tag}")["size"],
+        "id": built["id"],
+        "size_bytes": built["size"],
         "seconds": round(time.monotonic() - began, 1),
     }
 
@@ -86,9 +87,8 @@ def _inspect(engine: Engine, name: str) -> dict[str, object]:
         )
         found = json.loads(done.stdout)[0]
         return {"id": found["Id"], "size": found["Size"]}
-    listed = json.loads(engine.buildah("images", "--json", name))[0]
-    inspected = json.loads(engine.buildah("inspect", "--type", "image", name))
-    return {"id": f"sha256:{inspected['FromImageID']}", "size": listed["size"]}
+    found = json.loads(engine.podman("image", "inspect", name))[0]
+    return {"id": f"sha256:{found['Id']}", "size": found["Size"]}
 
 
 def write_sizes(built: list[dict[str, object]]) -> None:
