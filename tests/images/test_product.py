@@ -39,7 +39,6 @@ async def test_every_picture_once_from_camera_to_playback(
             make_object_store(installation.settings) as store,
         ):
             await installation.start_device(served.urls["gate"])
-            await installation.healthy("edge")
             camera = f"{installation.tenant}/hq/gate"
             run = await wait_for(
                 lambda: ended_run(store, camera),
