@@ -60,7 +60,7 @@ class Installation:
 
     def vigil(self, *arguments: str) -> str:
         """Run a `vigil` command in a container of the cloud's image; return what it printed."""
-        ended = self._cloud("command", "vigil", *arguments).run(within_s=120)
+        ended = self._cloud("command", "vigil", *arguments).run(within_s=600)
         if ended.code:
             raise VigilError(f"vigil {' '.join(arguments)}: {ended.output}")
         return ended.output.strip()
@@ -75,11 +75,15 @@ class Installation:
         commands |= {
             name: ("faust", "-A", f"agents.{name}", "worker", "-l", "warn") for name in WORKERS
         }
-        for name, command in commands.items():
-            self.containers[name] = self._cloud(name, *command)
-            await asyncio.to_thread(self.containers[name].start)
-        for name in commands:
-            await self.healthy(name)
+        try:
+            for name, command in commands.items():
+                self.containers[name] = self._cloud(name, *command)
+                await asyncio.to_thread(self.containers[name].start)
+            for name in commands:
+                await self.healthy(name)
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
