@@ -51,6 +51,8 @@ READY_WITHIN_S = 180
 SETTLE_WITHIN_S = 300
 STEADY_S = 15
 ASK_EVERY_S = 0.2
+UNREADY_AFTER_S = 15.0
+"""The chart's readiness probe: three failures, one each 5 s."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -223,12 +225,19 @@ class Upgrade:
         longest = [0.0]
 
         async def watch() -> None:
+            ready_s: dict[str, float] = {}
             last_s = time.monotonic()
             while True:
                 for pod in list(self._pods["web"]):
                     if await asyncio.to_thread(pod.probe, "readinessProbe"):
-                        last_s = time.monotonic()
-                        break
+                        ready_s[pod.name] = time.monotonic()
+                    # A Service drops a pod only after some failures: a rebalance is shorter.
+                    elif time.monotonic() - ready_s.get(pod.name, -UNREADY_AFTER_S) > (
+                        UNREADY_AFTER_S
+                    ) or not await asyncio.to_thread(pod.probe, "livenessProbe"):
+                        continue
+                    last_s = time.monotonic()
+                    break
                 longest[0] = max(longest[0], time.monotonic() - last_s)
                 await asyncio.sleep(ASK_EVERY_S)
 
