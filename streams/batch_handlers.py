@@ -24,9 +24,9 @@ from streams.handlers import (
     exit_after_failure,
     partition_revoked,
     record_of,
+    reroute_misplaced,
     subscribe,
 )
-from streams.reroute import own_partition, send_on
 from streams.retry import Interrupted
 from streams.topics import TopicSpec
 
@@ -110,6 +110,12 @@ class BatchProcessor:
         """Handle records; return the offsets of those that are not given back."""
         done: list[int] = []
         try:
+            if self.reroute:
+                rerouted = await reroute_misplaced(self.app, self.topic, records)
+                if rerouted is None:
+                    return done
+                done += rerouted
+                records = [record for record in records if record.offset not in rerouted]
             arrivals = []
             for record in records:
                 try:
@@ -123,10 +129,7 @@ class BatchProcessor:
                         count_handled(self.topic, "passed-over", record, None)
                         done.append(record.offset)
                 else:
-                    if self.reroute and await self._rerouted(record):
-                        done.append(record.offset)
-                    else:
-                        arrivals.append(Arrival(event, record))
+                    arrivals.append(Arrival(event, record))
             await self._offer(arrivals, done)
         except Interrupted:
             pass
@@ -159,15 +162,6 @@ class BatchProcessor:
         for event, record in arrivals:
             count_handled(self.topic, "done", record, event)
             done.append(record.offset)
-
-    async def _rerouted(self, record: Record) -> bool:
-        """Send a record to the partition of its key; False where it is in it."""
-        other = own_partition(record, self.app.settings.partitions)
-        if other is None:
-            return False
-        await send_on(self.app, self.topic, record, other)
-        count_handled(self.topic, "rerouted", record, None)
-        return True
 
     async def _refuse(self, record: Record, error: InvalidEventError, done: list[int]) -> None:
         with logs.LogContext(record):

@@ -7,7 +7,7 @@ again. Any other failure ends the process.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from domain.errors import InvalidEventError
@@ -100,11 +100,13 @@ async def _one_by_one(
     given_back = metrics.events(topic.name, "given-back")
     records = consumer.begin(batch)
     try:
+        if reroute:
+            records = await _without_misplaced(app, topic, batch, records)
         for at, got in enumerate(records, start=1):
             if partition_revoked(app, batch):
                 given_back.inc(len(records) - at + 1)
                 return
-            if await _handle(app, topic, handler, record_of(got), reroute=reroute):
+            if await _handle(app, topic, handler, record_of(got)):
                 consumer.processed(batch, (got.offset,))
             else:
                 given_back.inc()
@@ -114,9 +116,34 @@ async def _one_by_one(
         consumer.end(batch)
 
 
-async def _handle(
-    app: "App", topic: TopicSpec, handler: Handler, record: Record, *, reroute: bool = False
-) -> bool:
+async def _without_misplaced(
+    app: "App", topic: TopicSpec, batch: Any, records: list[Any]
+) -> list[Any]:
+    """Send events of other partitions there; return the rest. Nothing where they are revoked."""
+    found = [record_of(got) for got in records]
+    done = await reroute_misplaced(app, topic, found)
+    if done is None:
+        return []
+    app.consumer.processed(batch, done)
+    return [got for got in records if got.offset not in done] if done else records
+
+
+async def reroute_misplaced(
+    app: "App", topic: TopicSpec, records: Sequence[Record]
+) -> set[int] | None:
+    """Send events of other partitions there; return their offsets, None where it is interrupted."""
+    partitions = app.settings.partitions
+    misplaced = [each for each in records if own_partition(each, partitions) is not None]
+    try:
+        await send_on(app, topic, misplaced)
+    except Interrupted:
+        return None
+    for record in misplaced:
+        count_handled(topic, "rerouted", record, None)
+    return {record.offset for record in misplaced}
+
+
+async def _handle(app: "App", topic: TopicSpec, handler: Handler, record: Record) -> bool:
     """Handle one record; False where it is given back."""
     with logs.LogContext(record) as subject:
         event: AnyEvent | None = None
@@ -124,12 +151,7 @@ async def _handle(
         try:
             try:
                 event = subject.event = codec.decode(record, topic)
-                other = own_partition(record, app.settings.partitions) if reroute else None
-                if other is None:
-                    await handler(event, record)
-                else:
-                    outcome = "rerouted"
-                    await send_on(app, topic, record, other)
+                await handler(event, record)
             except InvalidEventError as error:
                 outcome = "dead-letter"
                 await dead_letter(app, record, str(error))

@@ -8,6 +8,8 @@ partitions, and producers learn of the new ones some minutes later. All events o
 to the one worker that has its state. So a worker sends an event of another partition there.
 """
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from streams import codec
@@ -23,8 +25,21 @@ def own_partition(record: Record, partitions: int) -> int | None:
     return None if partition == record.partition else partition
 
 
-async def send_on(app: Any, topic: TopicSpec, record: Record, partition: int) -> None:
-    """Send a record to another partition of its topic, for as long as it takes."""
+async def send_on(app: Any, topic: TopicSpec, records: Sequence[Record]) -> None:
+    """Send records to the partitions of their keys, in order, for as long as it takes.
+
+    All at once: while producers do not know the new partitions, every event comes this way.
+    """
+    sent = await asyncio.gather(
+        *[_send_on(app, topic, record) for record in records], return_exceptions=True
+    )
+    for error in sent:
+        if isinstance(error, BaseException):
+            raise error
+
+
+async def _send_on(app: Any, topic: TopicSpec, record: Record) -> None:
+    partition = own_partition(record, app.settings.partitions)
 
     async def attempt() -> None:
         await codec.send_bytes(app, topic, record.key, record.value or b"", partition=partition)

@@ -47,6 +47,8 @@ POISON = Counter("vigil_relay_poison", "Messages sent to the dead-letter queue",
                  registry=REGISTRY)  # fmt: skip
 
 RECEIVERS = 4
+METADATA_MAX_AGE_MS = 15_000
+"""Partitions that were added are used after this time (streams/reroute.py)."""
 VISIBILITY_TIMEOUT_S = 30
 """Messages of a relay that was killed become visible in SQS again after this time.
 
@@ -128,6 +130,7 @@ class Relay:
                 acks="all",
                 linger_ms=5,
                 max_request_size=topics.MAX_REQUEST_BYTES,
+                metadata_max_age_ms=METADATA_MAX_AGE_MS,
             )
             await self._start_producer(stop)
             self._stack.push_async_callback(self._producer.stop)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from domain.errors import InvalidEventError
 from streams import handlers, topics
 from streams.handlers import Handler
 from streams.retry import Interrupted
+from streams.topics import partition_of
 from tests.integration.delivery import fragment
 from tests.unit.streams.handler_fakes import CAMERA, App, batch, events
 
@@ -149,3 +151,29 @@ async def test_what_came_before_a_failure_is_committed_last(ended: list[str]) ->
         await handle(app, handler, events(0, 1, 2, 3))
     assert app.commits == [[5, 6]] and app.done == [5, 6]
     assert len(ended) == 1
+
+
+async def test_events_of_other_partitions_are_sent_there_in_order_and_only_then_acknowledged(
+    ended: list[str],
+) -> None:
+    seen: list[int] = []
+    sent: list[tuple[int, bytes]] = []
+
+    async def handler(event: Any, _record: Any) -> None:
+        seen.append(event.seq)
+
+    class Broker(App):
+        settings = SimpleNamespace(partitions=64)
+
+        async def send_and_wait(self, topic: str, key: bytes, value: bytes, *more: Any) -> None:
+            assert (topic, key, self.done) == ("fragment-arrived", CAMERA.encode(), [])
+            sent.append((more[0], value))
+
+    app = Broker()
+    work = events(7, 8, 9)
+    own = partition_of(CAMERA, 64)
+    work.records[1].partition = own
+    await handlers._one_by_one(app, topics.FRAGMENT_ARRIVED, handler, work, reroute=True)  # type: ignore[arg-type]
+    assert sent == [(own, work.records[0].value), (own, work.records[2].value)]
+    assert (seen, sorted(app.done)) == ([8], [5, 6, 7])
+    assert not ended
