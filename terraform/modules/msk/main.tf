@@ -149,13 +149,18 @@ resource "aws_appautoscaling_policy" "disk" {
   }
 }
 
+# AWS measures disks, CPU and replicas for each broker: without its number there is no such metric.
+locals {
+  brokers = [for number in range(1, 3 * var.brokers_per_zone + 1) : tostring(number)]
+}
+
 resource "aws_cloudwatch_metric_alarm" "disk" {
-  count               = local.express ? 0 : 1
-  alarm_name          = "${var.name}-kafka-disk"
-  alarm_description   = "A broker's disk is 80 % full. Events are kept shorter, or the disk grows. See docs/how-to/operate.md."
+  for_each            = toset(local.express ? [] : local.brokers)
+  alarm_name          = "${var.name}-kafka-disk-${each.key}"
+  alarm_description   = "The disk of broker ${each.key} is 80 % full. Events are kept shorter, or the disk grows. See docs/how-to/runbook.md."
   namespace           = "AWS/Kafka"
   metric_name         = "KafkaDataLogsDiskUsed"
-  dimensions          = { "Cluster Name" = var.name }
+  dimensions          = { "Cluster Name" = var.name, "Broker ID" = each.key }
   statistic           = "Maximum"
   period              = 300
   evaluation_periods  = 3
@@ -166,19 +171,71 @@ resource "aws_cloudwatch_metric_alarm" "disk" {
   ok_actions          = var.alarm_topic_arns
 }
 
-resource "aws_cloudwatch_metric_alarm" "partitions" {
-  for_each = {
-    offline  = { metric = "OfflinePartitionsCount", minutes = 2, text = "Partitions have no leader: events wait at their senders." }
-    replicas = { metric = "UnderReplicatedPartitions", minutes = 15, text = "Partitions lack a replica. One more broker down stops writing." }
-  }
-  alarm_name          = "${var.name}-kafka-${each.key}"
-  alarm_description   = "${each.value.text} See docs/how-to/operate.md."
+resource "aws_cloudwatch_metric_alarm" "replicas" {
+  for_each            = toset(local.express ? [] : local.brokers)
+  alarm_name          = "${var.name}-kafka-replicas-${each.key}"
+  alarm_description   = "Partitions of broker ${each.key} lack a replica. One more broker down stops writing. See docs/how-to/runbook.md."
   namespace           = "AWS/Kafka"
-  metric_name         = each.value.metric
+  metric_name         = "UnderReplicatedPartitions"
+  dimensions          = { "Cluster Name" = var.name, "Broker ID" = each.key }
+  statistic           = "Maximum"
+  period              = 60
+  evaluation_periods  = 15
+  threshold           = 0
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "breaching"
+  alarm_actions       = var.alarm_topic_arns
+  ok_actions          = var.alarm_topic_arns
+}
+
+# AWS advises 60 %: the rest is for the time in which one broker is missing.
+resource "aws_cloudwatch_metric_alarm" "cpu" {
+  for_each            = toset(local.brokers)
+  alarm_name          = "${var.name}-kafka-cpu-${each.key}"
+  alarm_description   = "The CPU of broker ${each.key} is busy. Add brokers, or larger ones. See docs/how-to/runbook.md."
+  evaluation_periods  = 3
+  threshold           = 60
+  comparison_operator = "GreaterThanThreshold"
+  treat_missing_data  = "breaching"
+  alarm_actions       = var.alarm_topic_arns
+  ok_actions          = var.alarm_topic_arns
+  metric_query {
+    id          = "busy"
+    expression  = "user + kernel"
+    label       = "CPU, percent"
+    return_data = true
+  }
+  metric_query {
+    id = "user"
+    metric {
+      namespace   = "AWS/Kafka"
+      metric_name = "CpuUser"
+      dimensions  = { "Cluster Name" = var.name, "Broker ID" = each.key }
+      period      = 300
+      stat        = "Average"
+    }
+  }
+  metric_query {
+    id = "kernel"
+    metric {
+      namespace   = "AWS/Kafka"
+      metric_name = "CpuSystem"
+      dimensions  = { "Cluster Name" = var.name, "Broker ID" = each.key }
+      period      = 300
+      stat        = "Average"
+    }
+  }
+}
+
+resource "aws_cloudwatch_metric_alarm" "offline" {
+  alarm_name          = "${var.name}-kafka-offline"
+  alarm_description   = "Partitions have no leader: events wait at their senders. See docs/how-to/runbook.md."
+  namespace           = "AWS/Kafka"
+  metric_name         = "OfflinePartitionsCount"
   dimensions          = { "Cluster Name" = var.name }
   statistic           = "Maximum"
   period              = 60
-  evaluation_periods  = each.value.minutes
+  evaluation_periods  = 2
   threshold           = 0
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "breaching"

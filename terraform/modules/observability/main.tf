@@ -1,4 +1,5 @@
-# Logs and alarms of AWS. Metrics of Vigil's programs are Prometheus's, in the cluster; a workspace of
+# What exists before the cluster: where alarms and logs go. The agents are in cluster-observability.
+# Metrics of Vigil's programs are Prometheus's, in the cluster; a workspace of
 # AMP keeps them for 150 days. CloudWatch has what AWS itself measures: MSK, RDS, SQS, VPN, EKS.
 
 data "aws_caller_identity" "current" {}
@@ -61,7 +62,7 @@ resource "aws_cloudwatch_log_group" "programs" {
 
 resource "aws_cloudwatch_metric_alarm" "log_volume" {
   alarm_name          = "${var.name}-log-volume"
-  alarm_description   = "The programs write more than ${var.log_gib_a_day} GiB of logs a day, which costs. See docs/how-to/operate.md."
+  alarm_description   = "The programs write more than ${var.log_gib_a_day} GiB of logs a day, which costs. See docs/how-to/runbook.md."
   namespace           = "AWS/Logs"
   metric_name         = "IncomingBytes"
   dimensions          = { LogGroupName = aws_cloudwatch_log_group.programs["application"].name }
@@ -76,70 +77,4 @@ resource "aws_cloudwatch_metric_alarm" "log_volume" {
 
 resource "aws_prometheus_workspace" "this" {
   alias = var.name
-}
-
-data "aws_iam_policy_document" "pods" {
-  statement {
-    actions = ["sts:AssumeRole", "sts:TagSession"]
-    principals {
-      type        = "Service"
-      identifiers = ["pods.eks.amazonaws.com"]
-    }
-  }
-}
-
-resource "aws_iam_role" "agent" {
-  name               = "${var.name}-cloudwatch-agent"
-  assume_role_policy = data.aws_iam_policy_document.pods.json
-}
-
-resource "aws_iam_role_policy_attachment" "agent" {
-  role       = aws_iam_role.agent.name
-  policy_arn = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
-}
-
-data "aws_iam_policy_document" "prometheus" {
-  statement {
-    sid       = "RemoteWrite"
-    actions   = ["aps:RemoteWrite"]
-    resources = [aws_prometheus_workspace.this.arn]
-  }
-}
-
-resource "aws_iam_role" "prometheus" {
-  name               = "${var.name}-prometheus"
-  assume_role_policy = data.aws_iam_policy_document.pods.json
-}
-
-resource "aws_iam_role_policy" "prometheus" {
-  name   = "remote-write"
-  role   = aws_iam_role.prometheus.id
-  policy = data.aws_iam_policy_document.prometheus.json
-}
-
-resource "aws_eks_pod_identity_association" "prometheus" {
-  count           = var.cluster_ready ? 1 : 0
-  cluster_name    = var.name
-  namespace       = "monitoring"
-  service_account = "prometheus"
-  role_arn        = aws_iam_role.prometheus.arn
-}
-
-# Fluent Bit and the agent. Container Insights is on for nodes and pods, not for each container.
-resource "aws_eks_addon" "cloudwatch" {
-  count                       = var.cluster_ready ? 1 : 0
-  cluster_name                = var.name
-  addon_name                  = "amazon-cloudwatch-observability"
-  resolve_conflicts_on_update = "OVERWRITE"
-  configuration_values = jsonencode({
-    containerLogs = { enabled = true }
-    agent = { config = { logs = { metrics_collected = { kubernetes = {
-      enhanced_container_insights = false
-    } } } } }
-  })
-  pod_identity_association {
-    role_arn        = aws_iam_role.agent.arn
-    service_account = "cloudwatch-agent"
-  }
-  depends_on = [aws_cloudwatch_log_group.programs]
 }

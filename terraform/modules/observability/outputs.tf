@@ -12,3 +12,8 @@ output "remote_write_url" {
   description = "Address to which Prometheus writes."
   value       = "${aws_prometheus_workspace.this.prometheus_endpoint}api/v1/remote_write"
 }
+
+output "prometheus_workspace_arn" {
+  description = "Workspace of AMP."
+  value       = aws_prometheus_workspace.this.arn
+}

@@ -30,9 +30,3 @@ variable "log_gib_a_day" {
   type        = number
   default     = 10
 }
-
-variable "cluster_ready" {
-  description = "Whether the cluster exists. False: topics and log groups only, for what is made before it."
-  type        = bool
-  default     = true
-}

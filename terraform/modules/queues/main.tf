@@ -69,7 +69,7 @@ resource "aws_sqs_queue_policy" "this" {
 
 resource "aws_cloudwatch_metric_alarm" "old" {
   alarm_name          = "${var.name}-events-old"
-  alarm_description   = "Events wait in SQS: the relay is behind or stopped. See docs/how-to/operate.md."
+  alarm_description   = "Events wait in SQS: the relay is behind or stopped. See docs/how-to/runbook.md."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateAgeOfOldestMessage"
   dimensions          = { QueueName = aws_sqs_queue.events.name }
@@ -85,7 +85,7 @@ resource "aws_cloudwatch_metric_alarm" "old" {
 
 resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   alarm_name          = "${var.name}-events-dead"
-  alarm_description   = "Messages could not be read: vigil dlq list says why. See docs/how-to/operate.md."
+  alarm_description   = "Messages could not be read: vigil dlq list says why. See docs/how-to/runbook.md."
   namespace           = "AWS/SQS"
   metric_name         = "ApproximateNumberOfMessagesVisible"
   dimensions          = { QueueName = aws_sqs_queue.dead_letters.name }
@@ -95,6 +95,24 @@ resource "aws_cloudwatch_metric_alarm" "dead_letters" {
   threshold           = 0
   comparison_operator = "GreaterThanThreshold"
   treat_missing_data  = "notBreaching"
+  alarm_actions       = var.alarm_topic_arns
+  ok_actions          = var.alarm_topic_arns
+}
+
+# Rests on no program of ours: where no site sends anything, or Prometheus is gone, too.
+resource "aws_cloudwatch_metric_alarm" "none" {
+  count               = var.alarm_without_events ? 1 : 0
+  alarm_name          = "${var.name}-events-none"
+  alarm_description   = "No device of any site sends events: the hub of the sites, the queue's policy, or the devices' address. See docs/how-to/runbook.md."
+  namespace           = "AWS/SQS"
+  metric_name         = "NumberOfMessagesSent"
+  dimensions          = { QueueName = aws_sqs_queue.events.name }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 2
+  threshold           = 1
+  comparison_operator = "LessThanThreshold"
+  treat_missing_data  = "breaching"
   alarm_actions       = var.alarm_topic_arns
   ok_actions          = var.alarm_topic_arns
 }

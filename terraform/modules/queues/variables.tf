@@ -25,3 +25,9 @@ variable "oldest_message_s" {
   type        = number
   default     = 120
 }
+
+variable "alarm_without_events" {
+  description = "Whether a queue without events is an alarm. False where no device is installed yet."
+  type        = bool
+  default     = false
+}

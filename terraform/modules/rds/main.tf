@@ -146,7 +146,7 @@ locals {
 resource "aws_cloudwatch_metric_alarm" "this" {
   for_each            = local.alarms
   alarm_name          = "${var.name}-catalog-${each.key}"
-  alarm_description   = "The catalog (PostgreSQL): ${each.value.text}. See docs/how-to/operate.md."
+  alarm_description   = "The catalog (PostgreSQL): ${each.value.text}. See docs/how-to/runbook.md."
   namespace           = "AWS/RDS"
   metric_name         = each.value.metric
   dimensions          = { DBInstanceIdentifier = aws_db_instance.this.identifier }

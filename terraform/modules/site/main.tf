@@ -112,7 +112,7 @@ resource "aws_cloudwatch_metric_alarm" "tunnel" {
 
 resource "aws_cloudwatch_metric_alarm" "both_down" {
   alarm_name          = "${var.name}-${var.id}-offline"
-  alarm_description   = "Both tunnels of ${var.site} are down. It records by itself. See docs/how-to/operate.md."
+  alarm_description   = "Both tunnels of ${var.site} are down. It records by itself. See docs/how-to/runbook.md."
   evaluation_periods  = 5
   threshold           = 1
   comparison_operator = "LessThanThreshold"

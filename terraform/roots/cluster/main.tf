@@ -56,6 +56,14 @@ module "workload" {
   device_ca_kms_key_arn  = var.device_ca_kms_key_arn
 }
 
+module "observability" {
+  source                   = "../../modules/cluster-observability"
+  name                     = module.eks.name
+  region                   = var.region
+  prometheus_workspace_arn = local.data.prometheus_arn
+  alarm_topic_arns         = [local.data.alarm_topic_arn]
+}
+
 # What the chart needs to know. `make deploy` turns it into values.
 resource "aws_ssm_parameter" "this" {
   name = "/vigil/${local.name}/cluster"

@@ -11,10 +11,9 @@ data "aws_ssm_parameter" "network" {
 }
 
 module "observability" {
-  source        = "../../modules/observability"
-  name          = local.name
-  alarm_emails  = var.alarm_emails
-  cluster_ready = false
+  source       = "../../modules/observability"
+  name         = local.name
+  alarm_emails = var.alarm_emails
 }
 
 module "budgets" {
@@ -35,10 +34,11 @@ module "storage" {
 }
 
 module "queues" {
-  source           = "../../modules/queues"
-  name             = local.name
-  device_role_arn  = local.device_arn
-  alarm_topic_arns = [module.observability.alarm_topic_arn]
+  source               = "../../modules/queues"
+  name                 = local.name
+  device_role_arn      = local.device_arn
+  alarm_topic_arns     = [module.observability.alarm_topic_arn]
+  alarm_without_events = var.alarm_without_events
 }
 
 module "rds" {
@@ -112,5 +112,6 @@ resource "aws_ssm_parameter" "this" {
     alarm_topic_arn     = module.observability.alarm_topic_arn
     log_kms_key_arn     = module.observability.kms_key_arn
     remote_write_url    = module.observability.remote_write_url
+    prometheus_arn      = module.observability.prometheus_workspace_arn
   })
 }

@@ -63,3 +63,9 @@ variable "audit_lock_mode" {
   description = "COMPLIANCE in production. GOVERNANCE elsewhere, so that an environment can be removed."
   type        = string
 }
+
+variable "alarm_without_events" {
+  description = "Whether a queue without events is an alarm. False until the first device is installed."
+  type        = bool
+  default     = false
+}

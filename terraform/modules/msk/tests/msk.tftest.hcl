@@ -53,6 +53,21 @@ run "express_has_no_disks" {
     condition     = length(aws_msk_cluster.this.broker_node_group_info[0].storage_info) == 0 && length(aws_appautoscaling_target.disk) == 0
     error_message = "Express brokers have no disks to size."
   }
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.disk) == 0 && length(aws_cloudwatch_metric_alarm.cpu) == 3
+    error_message = "An alarm of a metric that does not exist fires for ever."
+  }
+}
+
+run "each_broker_has_its_alarms" {
+  command = plan
+  variables {
+    brokers_per_zone = 2
+  }
+  assert {
+    condition     = sort(keys(aws_cloudwatch_metric_alarm.disk)) == ["1", "2", "3", "4", "5", "6"] && alltrue([for id, alarm in aws_cloudwatch_metric_alarm.replicas : alarm.dimensions["Broker ID"] == id])
+    error_message = "AWS measures disks and replicas by broker."
+  }
 }
 
 run "two_subnets_are_refused" {

@@ -32,17 +32,6 @@ run "logs_end_and_are_encrypted" {
   }
 }
 
-run "before_the_cluster" {
-  command = plan
-  variables {
-    cluster_ready = false
-  }
-  assert {
-    condition     = length(aws_eks_addon.cloudwatch) == 0
-    error_message = "The agent needs a cluster."
-  }
-}
-
 run "plain_http_is_refused" {
   command = plan
   variables {

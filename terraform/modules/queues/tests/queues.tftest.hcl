@@ -28,3 +28,22 @@ run "encrypted_with_dead_letters" {
     error_message = "Events are kept as long as SQS can: 14 days."
   }
 }
+
+run "silence_is_an_alarm_where_sites_send" {
+  command = plan
+  variables {
+    alarm_without_events = true
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.none[0].treat_missing_data == "breaching"
+    error_message = "A queue that no one writes to has no metric."
+  }
+}
+
+run "silence_is_no_alarm_before_the_first_site" {
+  command = plan
+  assert {
+    condition     = length(aws_cloudwatch_metric_alarm.none) == 0
+    error_message = "An installation without sites is silent."
+  }
+}
