@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from prometheus_client import (
@@ -21,6 +22,19 @@ REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
 
+
+def _version() -> str:
+    try:
+        return version("vigil")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+VERSION = _version()
+"""Of the installed package."""
+BUILD = Gauge("vigil_build_info", "1; the label is the program's version", ("version",),
+              registry=REGISTRY)  # fmt: skip
+BUILD.labels(VERSION).set(1)
 EVENTS = Counter(
     "vigil_events",
     "Events processed. outcome: done, dead-letter, given-back (delivered again), rerouted "

@@ -196,6 +196,11 @@ class Settings(BaseSettings):
         max_length=300,
         description="host name by which other workers reach a link worker; else VIGIL_LINK_HOST",
     )
+    prometheus_url: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="address of Prometheus, which the page of the installation's status asks",
+    )
     link_secret: SecretStr = Field(
         SecretStr(""),
         description="by which link workers and web workers trust each other, at least 32 "

@@ -58,6 +58,7 @@ from web.services import SERVICES, Services, make_services
 from web.session import SessionView
 from web.session_list import OneSessionView, SessionsView
 from web.site_config import ConfigVersionsView, ConfigVersionView
+from web.status import StatusView
 from web.tenants import SitesView, SiteView, TenantsView, TenantView
 from web.thumbnail import ThumbnailView
 from web.timeline import TimelineView
@@ -68,6 +69,7 @@ VIEWS: tuple[type[View], ...] = (
     HealthView,
     ReadyView,
     MetricsView,
+    StatusView,
     SessionView,
     OwnPasswordView,
     OwnTotpView,

@@ -33,6 +33,7 @@ _TABLE = """
 GET    /healthz                                                     -                  nothing
 GET    /readyz                                                      -                  nothing
 GET    /metrics                                                     metrics:read       installation
+GET    /status                                                      metrics:read       installation
 GET    /session                                                     -                  enrolling
 POST   /session                                                     -                  nothing
 DELETE /session                                                     -                  nothing

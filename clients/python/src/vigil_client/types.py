@@ -512,6 +512,17 @@ class EndEvent(TypedDict):
     """Why the stream ends."""
 
 
+class FiringAlert(TypedDict):
+    """An alert that fires now."""
+
+    name: str
+    """Its name; the runbook has a section for it."""
+    severity: str
+    """page: now. ticket: in working hours."""
+    count: int
+    """How many of it fire."""
+
+
 class FootageAmount(TypedDict):
     """An amount of footage."""
 
@@ -1013,6 +1024,27 @@ class Problem(TypedDict):
     """The wrong fields of a body."""
 
 
+class ProgramStatus(TypedDict):
+    """A program of the cloud, all its instances together."""
+
+    program: str
+    """The name of its job in Prometheus, without `vigil-`."""
+    state: Literal["good", "degraded", "down", "unknown"]
+    """`down`: no instance answers. `degraded`: one is not ready, does not answer, or works two minutes late. `unknown`: Prometheus does not say."""
+    running: int
+    """Instances that answer Prometheus."""
+    known: int
+    """Instances that Prometheus asks."""
+    ready: int | None
+    """Instances that process events; null: the program has no such state."""
+    versions: list[str]
+    """Versions that run; more than one in an upgrade."""
+    lag_s: float | None
+    """How long the oldest message waits for it; null: it reads none."""
+    seen_ms: int | None
+    """When one last answered; null: not in a day."""
+
+
 class Readiness(TypedDict):
     """Whether the worker can answer requests."""
 
@@ -1135,6 +1167,23 @@ class SecondFactorRules(TypedDict):
     next: str | None
     """`cursor` of the next page; null: this is the last one."""
     rules: list[SecondFactor]
+
+
+class ServiceLevel(TypedDict):
+    """A promise, and whether it holds. Of one for each site, the worst site counts."""
+
+    name: str
+    """Its name in ops/slo/vigil.yaml."""
+    title: str
+    """What is promised."""
+    objective: float
+    """The share that has to be good."""
+    reached: float | None
+    """The share that was good in the last 30 days."""
+    budget: float | None
+    """What is left of the error budget: 1 is all, 0 none, below 0 it is used up."""
+    site: str | None
+    """The worst site; null: it is not for each site."""
 
 
 class Session(TypedDict):
@@ -1291,12 +1340,64 @@ class SiteConfigSignature(TypedDict):
     """Ed25519 in base64, over `vigil-config-v1`, site, version, `not_before_ms` and `document`, each but the last with a zero byte after it."""
 
 
+class SiteStatus(TypedDict):
+    """A site, by what the catalog expects of it."""
+
+    site: str
+    """tenant/site"""
+    cameras: int
+    """Cameras in use that have footage."""
+    cameras_sending: int
+    """Of these: with footage of the last minute."""
+    edges: int
+    """Edge devices."""
+    edges_online: int
+    """Of these: with a heartbeat in three minutes."""
+    unsigned: Literal["accept", "warn", "refuse"]
+    """What it does with events that no device signed."""
+
+
 class Sites(TypedDict):
     """A page of sites, by id."""
 
     next: str | None
     """`cursor` of the next page; null: this is the last one."""
     sites: list[Site]
+
+
+class Status(TypedDict):
+    """The state of the installation."""
+
+    at_ms: int
+    """When it was read."""
+    version: str
+    """Version of the worker that answers."""
+    metrics: Literal["good", "not-set", "down"]
+    """Whether Prometheus answers. `not-set`: VIGIL_PROMETHEUS_URL is empty; then programs, service levels and alerts are unknown."""
+    programs: list[ProgramStatus]
+    stores: list[StoreStatus]
+    sites: list[SiteStatus]
+    """All sites, by id."""
+    service_levels: list[ServiceLevel]
+    alerts: list[FiringAlert]
+    """Those that page first."""
+    audit_signed_ms: int | None
+    """When heads of the audit log were last signed; null: unknown, or never."""
+
+
+class StoreStatus(TypedDict):
+    """A service that the programs use."""
+
+    store: Literal["postgresql", "kafka", "s3", "sqs"]
+    """Which one."""
+    state: Literal["good", "degraded", "down", "unknown"]
+    """`down`: it does not answer this worker. `degraded`: more than 1 in 20 calls fail. `unknown`: no program has asked it in the last 5 minutes."""
+    calls_per_s: float | None
+    """Calls of all programs a second."""
+    failed: float | None
+    """Share of the calls that fail."""
+    p95_s: float | None
+    """95 % of its calls are answered within this time."""
 
 
 class StreamedCamera(TypedDict):

@@ -12,6 +12,7 @@ import { Keys } from "./keys";
 import { ADMIN_PAGES } from "./pages";
 import { Retention } from "./retention";
 import { AdminSites } from "./sites";
+import { InstallationStatus } from "./status";
 import { AdminUsers } from "./users";
 
 const BODIES: Record<string, ComponentType> = {
@@ -23,6 +24,7 @@ const BODIES: Record<string, ComponentType> = {
   holds: Holds,
   keys: Keys,
   retention: Retention,
+  status: InstallationStatus,
 };
 
 /** The pages for administrators and auditors. A person sees those that his roles allow. */

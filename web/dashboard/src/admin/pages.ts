@@ -17,4 +17,5 @@ export const ADMIN_PAGES: readonly AdminPage[] = [
   { name: "retention", title: "Retention", permission: "retention:manage", roles: "admin" },
   { name: "holds", title: "Legal holds", permission: "hold:manage", roles: "operator or admin" },
   { name: "audit", title: "Audit log", permission: "audit:read", roles: "auditor" },
+  { name: "status", title: "Status", permission: "metrics:read", roles: "admin" },
 ];

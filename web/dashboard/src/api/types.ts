@@ -476,6 +476,16 @@ export interface EndEvent {
   reason: "restart" | "signed-out" | "not-allowed" | "rights-changed" | "unchecked";
 }
 
+/** An alert that fires now. */
+export interface FiringAlert {
+  /** Its name; the runbook has a section for it. */
+  name: string;
+  /** page: now. ticket: in working hours. */
+  severity: string;
+  /** How many of it fire. */
+  count: number;
+}
+
 /** An amount of footage. */
 export interface FootageAmount {
   /** Chunks. */
@@ -937,6 +947,26 @@ export interface Problem {
   errors?: { pointer: string; detail: string; }[];
 }
 
+/** A program of the cloud, all its instances together. */
+export interface ProgramStatus {
+  /** The name of its job in Prometheus, without `vigil-`. */
+  program: string;
+  /** `down`: no instance answers. `degraded`: one is not ready, does not answer, or works two minutes late. `unknown`: Prometheus does not say. */
+  state: "good" | "degraded" | "down" | "unknown";
+  /** Instances that answer Prometheus. */
+  running: number;
+  /** Instances that Prometheus asks. */
+  known: number;
+  /** Instances that process events; null: the program has no such state. */
+  ready: number | null;
+  /** Versions that run; more than one in an upgrade. */
+  versions: string[];
+  /** How long the oldest message waits for it; null: it reads none. (s) */
+  lag_s: number | null;
+  /** When one last answered; null: not in a day. (ms since 1970, UTC) */
+  seen_ms: number | null;
+}
+
 /** Whether the worker can answer requests. */
 export interface Readiness {
   /** `ready` if all checks are true. */
@@ -1047,6 +1077,22 @@ export interface SecondFactorRules {
   /** `cursor` of the next page; null: this is the last one. */
   next: string | null;
   rules: SecondFactor[];
+}
+
+/** A promise, and whether it holds. Of one for each site, the worst site counts. */
+export interface ServiceLevel {
+  /** Its name in ops/slo/vigil.yaml. */
+  name: string;
+  /** What is promised. */
+  title: string;
+  /** The share that has to be good. */
+  objective: number;
+  /** The share that was good in the last 30 days. */
+  reached: number | null;
+  /** What is left of the error budget: 1 is all, 0 none, below 0 it is used up. */
+  budget: number | null;
+  /** The worst site; null: it is not for each site. */
+  site: string | null;
 }
 
 /** An open session. */
@@ -1192,11 +1238,60 @@ export interface SiteConfigSignature {
   value: string;
 }
 
+/** A site, by what the catalog expects of it. */
+export interface SiteStatus {
+  /** tenant/site */
+  site: string;
+  /** Cameras in use that have footage. */
+  cameras: number;
+  /** Of these: with footage of the last minute. */
+  cameras_sending: number;
+  /** Edge devices. */
+  edges: number;
+  /** Of these: with a heartbeat in three minutes. */
+  edges_online: number;
+  /** What it does with events that no device signed. */
+  unsigned: "accept" | "warn" | "refuse";
+}
+
 /** A page of sites, by id. */
 export interface Sites {
   /** `cursor` of the next page; null: this is the last one. */
   next: string | null;
   sites: Site[];
+}
+
+/** The state of the installation. */
+export interface Status {
+  /** When it was read. (ms since 1970, UTC) */
+  at_ms: number;
+  /** Version of the worker that answers. */
+  version: string;
+  /** Whether Prometheus answers. `not-set`: VIGIL_PROMETHEUS_URL is empty; then programs, service levels and alerts are unknown. */
+  metrics: "good" | "not-set" | "down";
+  programs: ProgramStatus[];
+  stores: StoreStatus[];
+  /** All sites, by id. */
+  sites: SiteStatus[];
+  service_levels: ServiceLevel[];
+  /** Those that page first. */
+  alerts: FiringAlert[];
+  /** When heads of the audit log were last signed; null: unknown, or never. (ms since 1970, UTC) */
+  audit_signed_ms: number | null;
+}
+
+/** A service that the programs use. */
+export interface StoreStatus {
+  /** Which one. */
+  store: "postgresql" | "kafka" | "s3" | "sqs";
+  /** `down`: it does not answer this worker. `degraded`: more than 1 in 20 calls fail. `unknown`: no program has asked it in the last 5 minutes. */
+  state: "good" | "degraded" | "down" | "unknown";
+  /** Calls of all programs a second. */
+  calls_per_s: number | null;
+  /** Share of the calls that fail. */
+  failed: number | null;
+  /** 95 % of its calls are answered within this time. (s) */
+  p95_s: number | null;
 }
 
 /** The state of a camera. */

@@ -1,0 +1,282 @@
+import type { ComponentChildren } from "preact";
+import { getVersioned } from "../api/client";
+import type {
+  FiringAlert,
+  ProgramStatus,
+  ServiceLevel,
+  SiteStatus,
+  Status,
+  StoreStatus,
+} from "../api/types";
+import { roughSpan, span } from "../format";
+import { usePolling } from "../poll";
+import { Outdated, Problem } from "../ui/problem";
+import { type Column, Table, TableSkeleton } from "../ui/table";
+import { useZone } from "../zone";
+
+const POLL_MS = 15_000;
+
+type State = ProgramStatus["state"];
+
+const LOOK: Record<State, readonly [className: string, text: string]> = {
+  good: ["recording", "Good"],
+  degraded: ["late", "Degraded"],
+  down: ["offline", "Down"],
+  unknown: ["new", "Unknown"],
+};
+const STORES: Record<StoreStatus["store"], string> = {
+  postgresql: "PostgreSQL",
+  kafka: "Kafka",
+  s3: "S3",
+  sqs: "SQS",
+};
+const PROGRAMS: Record<string, string> = {
+  relay: "Relay",
+  assemble: "Assembler",
+  join: "Joiner",
+  index: "Indexer",
+  heal: "Healer",
+  web: "Web",
+  link: "Link workers",
+};
+
+const getStatus = async (signal: AbortSignal): Promise<Status> =>
+  (await getVersioned<Status>("/api/v1/status", signal)).value;
+
+/** The state of the installation: programs, stores, service levels, sites. */
+export function InstallationStatus() {
+  const { value, error, retry } = usePolling(getStatus, POLL_MS, "status");
+  const zone = useZone();
+  return (
+    <>
+      <div class="admin-head">
+        <h1>Status</h1>
+        {value && <span class="soft">Version {value.version}</span>}
+      </div>
+      {value === null && error && (
+        <Problem
+          title="The status cannot be loaded"
+          detail={error.message}
+          action="Try now"
+          onAction={retry}
+        />
+      )}
+      {value === null && !error && <TableSkeleton label="Loading the status" />}
+      {value && <Loaded status={value} />}
+      {value && error && <Outdated error={error} knownMs={value.at_ms} zone={zone} />}
+    </>
+  );
+}
+
+function Loaded({ status }: { status: Status }) {
+  const { alerts, programs, stores, service_levels: levels, sites } = status;
+  const unwell = sites.filter((site) => !isWell(site));
+  const unsigned = sites.filter((site) => site.unsigned !== "refuse");
+  return (
+    <div class="status-page">
+      <p class="admin-lead" role="status">
+        {summary(status, unwell.length)}
+      </p>
+      {status.metrics !== "good" && (
+        <p class="notice">
+          {status.metrics === "not-set"
+            ? "Programs, service levels and alerts are unknown: VIGIL_PROMETHEUS_URL is not set."
+            : "Prometheus does not answer, so programs, service levels and alerts are unknown. Check VIGIL_PROMETHEUS_URL."}
+        </p>
+      )}
+      {alerts.length > 0 && (
+        <Section title="Alerts">
+          <Table
+            caption="Alerts"
+            columns={ALERT_COLUMNS}
+            rows={alerts}
+            keyOf={({ name, severity }) => `${name} ${severity}`}
+          />
+        </Section>
+      )}
+      <Section title="Programs">
+        <Table
+          caption="Programs"
+          columns={programColumns(status.at_ms)}
+          rows={programs}
+          keyOf={({ program }) => program}
+        />
+      </Section>
+      <Section title="Stores">
+        <Table
+          caption="Stores"
+          columns={STORE_COLUMNS}
+          rows={stores}
+          keyOf={({ store }) => store}
+        />
+      </Section>
+      {levels.length > 0 && (
+        <Section title="Service levels, 30 days">
+          <Table
+            caption="Service levels"
+            columns={LEVEL_COLUMNS}
+            rows={levels}
+            keyOf={({ name }) => name}
+          />
+        </Section>
+      )}
+      <Section title="Sites that need attention">
+        {unwell.length === 0 ? (
+          <p class="notice">
+            {sites.length === 0
+              ? "There is no site yet."
+              : "All cameras send, and all devices are online."}
+          </p>
+        ) : (
+          <Table
+            caption="Sites that need attention"
+            columns={SITE_COLUMNS}
+            rows={unwell}
+            keyOf={({ site }) => site}
+          />
+        )}
+      </Section>
+      <Section title="Signatures">
+        <p class="notice">
+          {unsigned.length === 0
+            ? "No site accepts events that no device signed."
+            : `These sites accept events that no device signed: ${unsigned.map(({ site }) => site).join(", ")}. Enrol their devices, then refuse such events.`}{" "}
+          {status.audit_signed_ms === null
+            ? "When the audit log was last signed is unknown."
+            : `The audit log was last signed ${roughSpan(status.at_ms - status.audit_signed_ms)} ago.`}
+        </p>
+      </Section>
+    </div>
+  );
+}
+
+function Section({ title, children }: { title: string; children: ComponentChildren }) {
+  return (
+    <section>
+      <h2>{title}</h2>
+      {children}
+    </section>
+  );
+}
+
+function StateText({ state }: { state: State }) {
+  const [className, text] = LOOK[state];
+  return (
+    <span class={`state ${className}`}>
+      <span class="dot" />
+      {text}
+    </span>
+  );
+}
+
+function isWell(site: SiteStatus): boolean {
+  return site.cameras_sending === site.cameras && site.edges_online === site.edges;
+}
+
+/** One sentence: what needs a person. */
+function summary({ programs, stores, alerts, sites }: Status, unwell: number): string {
+  const bad = [...programs, ...stores].filter(
+    ({ state }) => state === "down" || state === "degraded",
+  ).length;
+  const parts = [
+    bad > 0 && `${bad} of the programs and stores ${bad === 1 ? "is" : "are"} not good`,
+    alerts.length > 0 && (alerts.length === 1 ? "1 alert fires" : `${alerts.length} alerts fire`),
+    unwell > 0 &&
+      `${unwell} of ${sites.length} ${unwell === 1 ? "sites needs" : "sites need"} attention`,
+  ].filter(Boolean);
+  return parts.length === 0 ? "No problem is known." : `${parts.join(", ")}.`;
+}
+
+function sentenceCase(name: string): string {
+  return name.charAt(0).toUpperCase() + name.slice(1);
+}
+
+function percent(share: number | null, digits = 1): string {
+  return share === null ? "–" : `${(share * 100).toFixed(digits)}\u00a0%`;
+}
+
+function seconds(value: number | null): string {
+  if (value === null) return "–";
+  return value < 1 ? `${Math.round(value * 1000)}\u00a0ms` : span(value * 1000);
+}
+
+const ALERT_COLUMNS: readonly Column<FiringAlert>[] = [
+  { title: "Alert", cell: ({ name }) => <span class="code">{name}</span> },
+  {
+    title: "When",
+    cell: ({ severity }) => (
+      <span class={`state ${severity === "page" ? "offline" : "late"}`}>
+        <span class="dot" />
+        {severity === "page" ? "Now" : "In working hours"}
+      </span>
+    ),
+  },
+  { title: "How many", cell: ({ count }) => count },
+];
+
+const programColumns = (nowMs: number): readonly Column<ProgramStatus>[] => [
+  { title: "Program", cell: ({ program }) => PROGRAMS[program] ?? sentenceCase(program) },
+  { title: "State", cell: ({ state }) => <StateText state={state} /> },
+  {
+    title: "Instances",
+    cell: ({ running, known, ready, state }) =>
+      state === "unknown"
+        ? "–"
+        : `${running} of ${known}${ready === null || ready === running ? "" : `, ${ready} ready`}`,
+  },
+  { title: "Version", cell: ({ versions }) => versions.join(", ") || "–" },
+  { title: "Behind", cell: ({ lag_s }) => seconds(lag_s) },
+  {
+    title: "Last seen",
+    cell: ({ seen_ms, running }) =>
+      running > 0 ? "now" : seen_ms === null ? "–" : `${roughSpan(nowMs - seen_ms)} ago`,
+  },
+];
+
+const STORE_COLUMNS: readonly Column<StoreStatus>[] = [
+  { title: "Store", cell: ({ store }) => STORES[store] },
+  { title: "State", cell: ({ state }) => <StateText state={state} /> },
+  {
+    title: "Calls a second",
+    cell: ({ calls_per_s }) => (calls_per_s === null ? "–" : calls_per_s.toFixed(1)),
+  },
+  { title: "Failed", cell: ({ failed }) => percent(failed) },
+  { title: "95 % within", cell: ({ p95_s }) => seconds(p95_s) },
+];
+
+const LEVEL_COLUMNS: readonly Column<ServiceLevel>[] = [
+  {
+    title: "Service level",
+    cell: ({ title, site }) => (
+      <>
+        {title}
+        {site !== null && <span class="soft"> {site} is worst</span>}
+      </>
+    ),
+  },
+  { title: "Objective", cell: ({ objective }) => percent(objective) },
+  { title: "Reached", cell: ({ reached }) => percent(reached, 2) },
+  {
+    title: "Error budget left",
+    cell: ({ budget }) => (
+      <span
+        class={`state ${budget === null ? "new" : budget < 0 ? "offline" : budget < 0.25 ? "late" : "recording"}`}
+      >
+        <span class="dot" />
+        {budget === null ? "Unknown" : budget < 0 ? "Used up" : percent(budget, 0)}
+      </span>
+    ),
+  },
+];
+
+const SITE_COLUMNS: readonly Column<SiteStatus>[] = [
+  { title: "Site", cell: ({ site }) => site },
+  {
+    title: "Cameras that send",
+    cell: ({ cameras, cameras_sending }) => `${cameras_sending} of ${cameras}`,
+  },
+  {
+    title: "Devices online",
+    cell: ({ edges, edges_online }) => `${edges_online} of ${edges}`,
+  },
+];
