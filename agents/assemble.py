@@ -30,7 +30,7 @@ from domain.plausible import check_event
 from domain.times import utc_ms
 from domain.windows import WindowRules
 from stores.stored_fragment import stored_run_end, whole_fragment
-from streams import codec, topics
+from streams import codec, topics, tracing
 from streams.app import worker_app
 from streams.codec import Record
 from streams.handlers import handles
@@ -124,6 +124,8 @@ async def assemble(event: AnyEvent, record: Record) -> None:
         case _:
             raise InvalidEventError(f"type: {event.type} cannot be assembled")
     await _store_and_send(windows, record, decided)
+    if tracing.tracer is not None and isinstance(event, FragmentArrived):
+        tracing.tracer.add("assemble", event.run, event.seq, record.timestamp_ms)
 
 
 async def _is_stored(event: FragmentArrived) -> bool:

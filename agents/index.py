@@ -49,7 +49,7 @@ from domain.times import utc_ms
 from stores.catalog.filled_gaps import chunks_with_filled_gaps, may_concern_gaps
 from stores.catalog.live_events import trim_events
 from stores.catalog.site_health import site_health
-from streams import codec, topics
+from streams import codec, topics, tracing
 from streams.app import worker_app
 from streams.batch_handlers import Arrival, handles_batch
 from streams.codec import Record
@@ -117,12 +117,19 @@ async def index_fragments(arrivals: Sequence[Arrival]) -> None:
         if isinstance(event, FragmentArrived):
             observe_fragment(event, now_ms)
             observe_playable(event, record.timestamp_ms, now_ms)
+            if tracing.tracer is not None:
+                tracing.tracer.add("index fragment", event.run, event.seq, record.timestamp_ms)
 
 
 @handles_batch(app, topics.CHUNK_COMPLETE, most=CHUNKS.max_weight, check=_check)
 async def index_chunks(arrivals: Sequence[Arrival]) -> None:
     """Store chunks, which replace the rows of their fragments."""
     await _index(arrivals)
+    if tracing.tracer is not None:
+        for event, record in arrivals:
+            if isinstance(event, ChunkComplete):
+                for fragment in event.fragments:
+                    tracing.tracer.add("index chunk", event.run, fragment.seq, record.timestamp_ms)
     chunks = [event for event, _ in arrivals if isinstance(event, ChunkComplete)]
     for chunk in may_concern_gaps(chunks):
         await app.retry(partial(_send_filled_gaps, chunk), what="send chunk-due")

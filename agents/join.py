@@ -27,7 +27,7 @@ from domain.rechunk import in_existing_windows
 from domain.times import utc_ms
 from stores.catalog.camera_windows import camera_windows
 from stores.catalog.rechunk import chunks_of_other_length
-from streams import codec, logs, topics
+from streams import codec, logs, topics, tracing
 from streams.app import worker_app
 from streams.batch_handlers import Arrival, handles_batch
 from streams.codec import Record
@@ -82,6 +82,12 @@ async def _join_in_order(arrivals: Sequence[Arrival]) -> None:
         with logs.LogContext(record, event):
             for due in await _in_existing_windows(event):
                 await _join(due)
+        if tracing.tracer is not None:
+            for fragment in event.fragments:
+                tracing.tracer.add(
+                    "join", event.run, fragment.seq, record.timestamp_ms,
+                    chunk=event.window_start_ms, reason=event.reason,
+                )  # fmt: skip
 
 
 async def _in_existing_windows(event: ChunkDue) -> list[ChunkDue]:

@@ -27,13 +27,14 @@ async def _relay() -> None:
     from agents.relay.relay import KnownCameras, Relay  # noqa: PLC0415
     from agents.signatures.checker import SignatureChecker  # noqa: PLC0415
     from stores.catalog import known_cameras  # noqa: PLC0415
-    from streams import logs, metrics  # noqa: PLC0415
+    from streams import logs, metrics, tracing  # noqa: PLC0415
     from streams.probe import serve_probe  # noqa: PLC0415
     from streams.settings import get_settings  # noqa: PLC0415
     from streams.storage import catalog  # noqa: PLC0415
 
     settings = get_settings()
     logs.set_up(settings)
+    tracing.start(settings, "relay")
     if not settings.sqs_queue_url or not settings.sqs_dead_letter_url:
         raise ConfigError("VIGIL_SQS_QUEUE_URL and VIGIL_SQS_DEAD_LETTER_URL must be set.")
     stop = asyncio.Event()

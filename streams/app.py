@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from domain.errors import VigilError
-from streams import gc_tuning, logs, metrics, table_disk, table_store, topic_watch, topics
+from streams import gc_tuning, logs, metrics, table_disk, table_store, topic_watch, topics, tracing
 from streams.delivery.app import DeliveryApp
 from streams.kafka import faust_credentials
 from streams.probe import ProbeService
@@ -223,7 +223,9 @@ def worker_app(name: str) -> App:
     Where a setting is wrong, the process ends with one sentence.
     """
     try:
-        return make_app(name)
+        app = make_app(name)
+        tracing.start(app.settings, name)
+        return app
     except VigilError as error:
         sys.exit(f"{name}: {error}")
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from domain.printable import escaped
+from streams import tracing
 from streams.settings import Settings
 
 T = TypeVar("T")
@@ -63,6 +64,8 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
         for name, field in _FROM_EVENT.items():
             if (value := getattr(subject.event, name, None)) is not None:
                 fields[field] = value
+        if (trace := tracing.trace_of(subject.event)) is not None:
+            fields["trace"] = trace
         fields["at"] = str(subject.record)
     for name, value in vars(record).items():
         if name not in _OWN_FIELDS and not name.startswith("_"):

@@ -196,6 +196,15 @@ class Settings(BaseSettings):
         max_length=300,
         description="host name by which other workers reach a link worker; else VIGIL_LINK_HOST",
     )
+    trace_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="address that takes traces by OTLP over HTTP, such as "
+        "http://collector:4318/v1/traces; empty: no traces",
+    )
+    trace_ratio: float = Field(
+        0.01, ge=0, le=1, description="share of the fragments that are traced"
+    )
     prometheus_url: str = Field(
         "",
         pattern=r"^(https?://\S+)?$",

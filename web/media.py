@@ -7,7 +7,9 @@ from faust.web import View
 
 from domain.access import Permission
 from domain.errors import ObjectMissingError
+from domain.times import utc_ms
 from stores.catalog.playback import ObjectRange, locate_chunk, locate_fragment
+from streams import tracing
 from web.access import on_camera
 from web.bodies import parse_query
 from web.object_response import MEDIA_TYPE, object_operation, send_object
@@ -37,6 +39,7 @@ class FragmentView(View):
             parse_run_id(path["run"]),
             parse_path_number(path["seq"]),
         )
+        started_ms = utc_ms()
         is_gap = parse_query(request, SegmentQuery).gap
         location = await self._locate(request, camera, run, seq)
         if location is None and is_gap:
@@ -44,7 +47,10 @@ class FragmentView(View):
         if location is None:
             raise not_found(f"There is no fragment {seq} of run {run} of {camera}.")
         try:
-            return await send_object(request, location)
+            response = await send_object(request, location)
+            if tracing.tracer is not None:
+                tracing.tracer.add_played("media", [(run, seq)], started_ms)
+            return response
         except ObjectMissingError:
             # Its chunk has just replaced it.
             moved = await self._locate(request, camera, run, seq)

@@ -10,6 +10,7 @@ from faust.web import View
 
 from domain.access import Permission
 from domain.live_sections import LiveSection
+from domain.times import utc_ms
 from media.live import HEAD_MS, live
 from media.playlist import RecordedPlaylist, Segment
 from stores.catalog import Catalog
@@ -22,6 +23,7 @@ from stores.catalog.playback import (
     segments_of,
 )
 from stores.catalog.pool import Row
+from streams import tracing
 from web.access import on_camera
 from web.bodies import parse_query
 from web.chunks import fragment_path, gap_path
@@ -156,7 +158,10 @@ def _add(
     playlist: RecordedPlaylist, rows: Sequence[Row], since_ms: int, edges: Mapping[str, str]
 ) -> None:
     """Add the fragments that start at `since_ms` or later. Runs in a thread."""
+    started_ms = utc_ms()
     found = segments_of(rows)
+    if tracing.tracer is not None:
+        tracing.tracer.add_played("playlist", [(each.run, each.seq) for each in found], started_ms)
     playlist.add((_recorded_segment(each) for each in found if each.start_ms >= since_ms), edges)
 
 
@@ -164,7 +169,11 @@ def _live(
     rows: Sequence[Row], sections: Sequence[LiveSection], from_ms: int, now_ms: int
 ) -> bytes | None:
     """Return the live playlist; None where it would be empty. Runs in a thread."""
+    started_ms = utc_ms()
     segments = [_live_segment(each) for each in segments_of(rows)]
+    if tracing.tracer is not None:
+        names = [(each.run, each.seq) for each in segments]
+        tracing.tracer.add_played("playlist", names, started_ms)
     text = live(segments, sections, from_ms, now_ms, gap_path)
     return None if text is None else text.encode()
 

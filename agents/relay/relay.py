@@ -23,11 +23,11 @@ from prometheus_client import Counter, Histogram
 from agents.signatures.checker import SignatureChecker
 from domain.device_identity import MAX_SIGNATURE_CHARS, SIGNATURE
 from domain.errors import InvalidEventError, RefusedError, StoreError
-from domain.events import AnyEvent, Heartbeat, SiteEvent, parse
+from domain.events import AnyEvent, FragmentArrived, Heartbeat, SiteEvent, parse
 from domain.plausible import check_event, event_time_ms
 from stores.message_batch import MAX_BATCH_BYTES
 from stores.queue import Queue, QueueMessage, fit_message
-from streams import topics
+from streams import topics, tracing
 from streams.kafka import check_admission, client_options
 from streams.metrics import REGISTRY
 from streams.retry import RetryDelays
@@ -202,6 +202,7 @@ class Relay:
         return receipts
 
     async def _forward(self, message: QueueMessage) -> None:
+        received_ms = self._clock_ms()
         try:
             event = await self._parse_and_check(message)
         except InvalidEventError as error:
@@ -220,6 +221,10 @@ class Relay:
         )
         RELAYED.labels(event.type).inc()
         SECONDS.observe(max(0, self._clock_ms() - (event_time_ms(event) or 0)) / 1_000)
+        if tracing.tracer is not None and isinstance(event, FragmentArrived):
+            name = event.run, event.seq
+            tracing.tracer.add("fragment", *name, event.end_ms, root=True, camera=event.camera)
+            tracing.tracer.add("relay", *name, received_ms, received=message.receive_count)
 
     async def _parse_and_check(self, message: QueueMessage) -> SiteEvent:
         """Return the event in a message. Raises InvalidEventError if it must not be forwarded."""

@@ -7,7 +7,7 @@ import re
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
@@ -18,8 +18,10 @@ from domain.identity import site_of
 from domain.times import utc_ms
 from local.ports import HOST
 from streams.storage import make_object_store, make_queue
+from streams.tracing import root_id_of, trace_id_of
 from tests.cloud import WORKERS, Cloud, quick
 from tests.conftest import Services
+from tests.otlp_receiver import OtlpReceiver, otlp_receiver
 from tests.outcome import all_in_chunks, registered
 from tests.recorder import Recorder
 from tests.waiting import wait_for
@@ -28,11 +30,22 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 START_MS = 1_790_000_000_000
 
 
+@pytest.fixture(scope="module")
+def collector() -> Iterator[OtlpReceiver]:
+    with otlp_receiver() as receiver:
+        yield receiver
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cloud(
-    services: Services, tmp_path_factory: pytest.TempPathFactory
+    services: Services, tmp_path_factory: pytest.TempPathFactory, collector: OtlpReceiver
 ) -> AsyncIterator[Cloud]:
-    env = {**quick(uuid.uuid4().hex[:8]), "VIGIL_LOG_FORMAT": "json"}
+    env = {
+        **quick(uuid.uuid4().hex[:8]),
+        "VIGIL_LOG_FORMAT": "json",
+        "VIGIL_TRACE_ENDPOINT": collector.endpoint,
+        "VIGIL_TRACE_RATIO": "1",
+    }
     async with Cloud(tmp_path_factory.mktemp("cloud"), env) as running:
         yield running
 
@@ -191,3 +204,40 @@ async def test_a_worker_is_not_ready_while_it_recovers(cloud: Cloud) -> None:
     await ready(cloud, "assemble")
     samples = await metrics(cloud, "assemble")
     assert samples["vigil_ready"] == 1 and samples["vigil_recovery_seconds"] > 0
+
+
+STEPS = {
+    ("relay", "fragment"),
+    ("relay", "relay"),
+    ("assemble", "assemble"),
+    ("index", "index fragment"),
+    ("join", "join"),
+    ("index", "index chunk"),
+}
+
+
+async def test_one_trace_has_all_steps_of_a_fragment(cloud: Cloud, collector: OtlpReceiver) -> None:
+    for name in (*WORKERS, "relay"):
+        await ready(cloud, name)
+    camera = await registered(cloud, f"acme/{uuid.uuid4().hex[:8]}/gate")
+    recorder = Recorder(camera, (utc_ms() - 300_000) // 60_000 * 60_000)
+    settings = cloud.settings
+    async with (
+        make_object_store(settings) as store,
+        make_queue(settings, settings.sqs_queue_url) as queue,
+    ):
+        for seq in range(3):
+            await recorder.record(store, queue, seq)
+        await recorder.end(store, queue, 2)
+        await all_in_chunks(cloud, store, recorder)
+    run, seq = recorder.run, 1
+
+    async def complete() -> bool:
+        return {(at, span.name) for at, span in collector.trace(trace_id_of(run, seq))} >= STEPS
+
+    await wait_for(complete, within_s=30, what="all steps are traced")
+    spans = {span.name: span for _, span in collector.trace(trace_id_of(run, seq))}
+    root = root_id_of(run, seq).to_bytes(8)
+    assert spans["fragment"].span_id == root
+    assert {span.parent_span_id for name, span in spans.items() if name != "fragment"} == {root}
+    assert spans["relay"].start_time_unix_nano <= spans["index chunk"].end_time_unix_nano
