@@ -39,6 +39,7 @@ PROGRAMS = ("relay", "assemble", "join", "index", "heal", "web")
 STORES: Sequence[Literal["postgresql", "kafka", "s3", "sqs"]] = ("postgresql", "kafka", "s3", "sqs")
 LATE_S = 120.0
 FAILED_SHARE = 0.05
+MAX_SITES = 100
 QUERIES: Mapping[str, str] = {
     "up": 'up{job=~"vigil-.*"}',
     "seen": 'max by (job) (max_over_time(timestamp(up{job=~"vigil-.*"} == 1)[1d:5m]))',
@@ -101,7 +102,8 @@ class StatusView(View):
             metrics=answers.metrics,
             programs=programs(answers),
             stores=stores(answers, catalog=sites is not None, kafka=services.is_ready()),
-            sites=sites or [],
+            site_count=len(sites or []),
+            sites=worst_sites(sites or []),
             service_levels=service_levels(answers),
             alerts=alerts(answers),
             audit_signed_ms=round(signed_s * 1_000) or None,
@@ -141,6 +143,16 @@ async def _sites(services: Services) -> list[SiteStatus] | None:
         )
         for each in found
     ]
+
+
+def worst_sites(sites: Sequence[SiteStatus]) -> list[SiteStatus]:
+    """Return the sites that need attention, those with most missing first."""
+
+    def missing(site: SiteStatus) -> int:
+        return site.cameras - site.cameras_sending + site.edges - site.edges_online
+
+    found = [site for site in sites if missing(site) or site.unsigned != "refuse"]
+    return sorted(found, key=lambda site: (-missing(site), site.site))[:MAX_SITES]
 
 
 def programs(answers: Answers) -> list[ProgramStatus]:

@@ -92,7 +92,12 @@ class Status(ApiAnswer):
     )
     programs: list[ProgramStatus]
     stores: list[StoreStatus]
-    sites: list[SiteStatus] = Field(description="All sites, by id.")
+    site_count: int = Field(ge=0, description="How many sites there are.")
+    sites: list[SiteStatus] = Field(
+        max_length=100,
+        description="Sites that need attention, those with most missing first: a camera does not "
+        "send, a device is offline, or unsigned events are not refused.",
+    )
     service_levels: list[ServiceLevel]
     alerts: list[FiringAlert] = Field(description="Those that page first.")
     audit_signed_ms: UtcMs | None = Field(

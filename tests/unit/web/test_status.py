@@ -10,7 +10,17 @@ from aiohttp.test_utils import TestServer
 
 from domain.errors import StoreError
 from web.prometheus import Sample, ask
-from web.status import PROGRAMS, QUERIES, Answers, alerts, programs, service_levels, stores
+from web.schemas.status import SiteStatus
+from web.status import (
+    PROGRAMS,
+    QUERIES,
+    Answers,
+    alerts,
+    programs,
+    service_levels,
+    stores,
+    worst_sites,
+)
 
 
 def answers(**samples: list[tuple[Mapping[str, str], float]]) -> Answers:
@@ -100,6 +110,19 @@ def test_alerts_that_page_come_first() -> None:
         ("VigilDown", 1),
         ("VigilDeadLetters", 2),
     ]
+
+
+def site(name: str, cameras_sending: int, unsigned: str = "refuse") -> SiteStatus:
+    return SiteStatus.model_validate(
+        {"site": name, "cameras": 9, "cameras_sending": cameras_sending, "edges": 1,
+         "edges_online": 1, "unsigned": unsigned}
+    )  # fmt: skip
+
+
+def test_the_worst_sites_come_first_and_others_are_left_out() -> None:
+    sites = [site("a/well", 9), site("a/warns", 9, "warn"), site("a/one", 8), site("a/dark", 0)]
+    assert [each.site for each in worst_sites(sites)] == ["a/dark", "a/one", "a/warns"]
+    assert len(worst_sites([site(f"a/s{at}", 0) for at in range(500)])) == 100
 
 
 GOOD: dict[str, Any] = {

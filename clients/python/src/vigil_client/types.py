@@ -1376,8 +1376,10 @@ class Status(TypedDict):
     """Whether Prometheus answers. `not-set`: VIGIL_PROMETHEUS_URL is empty; then programs, service levels and alerts are unknown."""
     programs: list[ProgramStatus]
     stores: list[StoreStatus]
+    site_count: int
+    """How many sites there are."""
     sites: list[SiteStatus]
-    """All sites, by id."""
+    """Sites that need attention, those with most missing first: a camera does not send, a device is offline, or unsigned events are not refused."""
     service_levels: list[ServiceLevel]
     alerts: list[FiringAlert]
     """Those that page first."""

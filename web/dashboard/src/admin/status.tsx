@@ -123,7 +123,7 @@ function Loaded({ status }: { status: Status }) {
       <Section title="Sites that need attention">
         {unwell.length === 0 ? (
           <p class="notice">
-            {sites.length === 0
+            {status.site_count === 0
               ? "There is no site yet."
               : "All cameras send, and all devices are online."}
           </p>
@@ -174,15 +174,14 @@ function isWell(site: SiteStatus): boolean {
 }
 
 /** One sentence: what needs a person. */
-function summary({ programs, stores, alerts, sites }: Status, unwell: number): string {
+function summary({ programs, stores, alerts, site_count: count }: Status, unwell: number): string {
   const bad = [...programs, ...stores].filter(
     ({ state }) => state === "down" || state === "degraded",
   ).length;
   const parts = [
     bad > 0 && `${bad} of the programs and stores ${bad === 1 ? "is" : "are"} not good`,
     alerts.length > 0 && (alerts.length === 1 ? "1 alert fires" : `${alerts.length} alerts fire`),
-    unwell > 0 &&
-      `${unwell} of ${sites.length} ${unwell === 1 ? "sites needs" : "sites need"} attention`,
+    unwell > 0 && `${unwell} of ${count} ${unwell === 1 ? "sites needs" : "sites need"} attention`,
   ].filter(Boolean);
   return parts.length === 0 ? "No problem is known." : `${parts.join(", ")}.`;
 }

@@ -1271,7 +1271,9 @@ export interface Status {
   metrics: "good" | "not-set" | "down";
   programs: ProgramStatus[];
   stores: StoreStatus[];
-  /** All sites, by id. */
+  /** How many sites there are. */
+  site_count: number;
+  /** Sites that need attention, those with most missing first: a camera does not send, a device is offline, or unsigned events are not refused. */
   sites: SiteStatus[];
   service_levels: ServiceLevel[];
   /** Those that page first. */
