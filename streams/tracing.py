@@ -105,6 +105,8 @@ class Tracer:
         from opentelemetry.sdk.trace import ReadableSpan  # noqa: PLC0415
         from opentelemetry.sdk.trace.id_generator import RandomIdGenerator  # noqa: PLC0415
 
+        about: dict[str, str | int] = {"vigil.run": run, "vigil.seq": seq}
+        about |= {f"vigil.{key}": value for key, value in attributes.items()}
         trace_id, root_id = trace_id_of(run, seq), root_id_of(run, seq)
         flags = trace.TraceFlags(trace.TraceFlags.SAMPLED)
         parent = trace.SpanContext(trace_id, root_id, is_remote=True, trace_flags=flags)
@@ -116,8 +118,7 @@ class Tracer:
                 context=trace.SpanContext(trace_id, span_id, is_remote=False, trace_flags=flags),
                 parent=None if root else parent,
                 resource=self._resource,
-                attributes={"vigil.run": run, "vigil.seq": seq}
-                | {f"vigil.{key}": value for key, value in attributes.items()},
+                attributes=about,
                 start_time=min(start_ms * 1_000_000, end_ns),
                 end_time=end_ns,
             )
@@ -135,7 +136,7 @@ class Tracer:
 
     def close(self) -> None:
         """Send what waits, for a few seconds at most."""
-        self._processor.shutdown()
+        self._processor.shutdown()  # type: ignore[no-untyped-call]
 
 
 tracer: Tracer | None = None
