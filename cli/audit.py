@@ -248,6 +248,8 @@ def run_verify(args: argparse.Namespace) -> int:
             raise ConfigError(f"{args.file} cannot be read: {error.strerror}.") from None
     for finding in report.findings:
         print(escaped(f"{finding.kind}: {finding.text}"))
+    for note in report.notes:
+        print(escaped(f"restored: {note}"))
     print(_summary(report, bool(args.heads)))
     return 1 if report.findings or wrong_heads else 0
 

@@ -3,13 +3,14 @@
 import argparse
 import asyncio
 
+from cli import catalog_restored
 from stores.catalog import Catalog, migrate, schema_status
 from stores.catalog.row_security import missing_roles, needed_roles, rows_are_checked
 from streams.settings import get_settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `catalog migrate`, `catalog status` and `catalog roles`."""
+    """Add `catalog migrate`, `status`, `roles` and `restored`."""
     parser = commands.add_parser("catalog", help="migrate the PostgreSQL catalog")
     verbs = parser.add_subparsers(dest="verb", required=True)
     migrating = verbs.add_parser("migrate", help="bring the schema up to date")
@@ -20,6 +21,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "roles", help="print the SQL that creates the roles, for PostgreSQL's administrator"
     )
     roles.set_defaults(run=run_roles)
+    catalog_restored.add(verbs)
 
 
 def run_migrate(_args: argparse.Namespace) -> int:

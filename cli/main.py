@@ -35,6 +35,7 @@ GROUPS = {
     "model": "choose the model whose detections are shown",
     "audit": "list, export, sign and verify the audit log",
     "dlq": "list dead letters, send them again or drop them",
+    "support": "collect what someone needs to help, without secrets",
     "cost": "what an installation costs a month on AWS",
     "bench": "measure, or prove by fault injection",
 }

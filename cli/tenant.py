@@ -11,6 +11,7 @@ from cli.audit_origin import cli_origin
 from domain.errors import ConfigError
 from domain.identity import check_tenant
 from domain.times import utc_ms
+from stores.erasure_ledger import ErasureLedger
 from streams.settings import get_settings
 from streams.storage import admin_catalog, make_object_store
 
@@ -43,7 +44,8 @@ def run_erase(args: argparse.Namespace) -> int:
         async with AsyncExitStack() as stack:
             catalog = await stack.enter_async_context(admin_catalog(settings, size=2))
             store = await stack.enter_async_context(make_object_store(settings))
-            eraser = TenantEraser(catalog, store, settings, utc_ms, cli_origin(args.why))
+            origin, ledger = cli_origin(args.why), ErasureLedger(store)
+            eraser = TenantEraser(catalog, store, settings, utc_ms, origin, ledger=ledger)
             if args.confirm is None:
                 return {"dry_run": True, "tenant": tenant, **await eraser.plan(tenant)}
             return await eraser.erase(tenant)

@@ -10,8 +10,9 @@ from domain.access import INSTALLATION
 from domain.errors import ConfigError
 from domain.times import utc_ms
 from stores.catalog.erasure import ErasedUser, erase_user
+from stores.erasure_ledger import ErasureLedger, RecordedErasure
 from streams.settings import get_settings
-from streams.storage import admin_catalog
+from streams.storage import admin_catalog, make_object_store
 
 
 def add(verbs: Any) -> None:
@@ -48,10 +49,14 @@ def run_erase(args: argparse.Namespace) -> int:
         raise ConfigError(f"--confirm is not {args.login}: write the user's login or id again.")
 
     async def erasing() -> ErasedUser:
-        async with admin_catalog(get_settings()) as catalog:
-            return await erase_user(
-                catalog, args.login, utc_ms(), cli_origin(args.why), exempt=args.exempt
+        settings, now_ms = get_settings(), utc_ms()
+        async with admin_catalog(settings) as catalog, make_object_store(settings) as store:
+            erased = await erase_user(
+                catalog, args.login, now_ms, cli_origin(args.why), exempt=args.exempt
             )
+            # A restored database has him again: `vigil catalog restored` reads this.
+            await ErasureLedger(store).add(RecordedErasure(f"user:{erased.id}", now_ms))
+            return erased
 
     erased = asyncio.run(erasing())
     report = {
@@ -61,7 +66,7 @@ def run_erase(args: argparse.Namespace) -> int:
         "later": {
             "sessions": "Web workers reject them within 5 s.",
             "backups": "Backups of the catalog are gone when they are deleted by age. After a "
-            "restore, erase the user again, by his id.",
+            "restore, `vigil catalog restored` erases him again.",
             "logs": "Log lines of the web have addresses, without names. Delete them by age.",
         },
     }

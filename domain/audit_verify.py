@@ -15,6 +15,8 @@ from typing import Any, Literal
 from domain.audit import FORMAT, GENESIS, canonical, chain_hash, commitment
 from domain.errors import InvalidEventError
 
+RESTORE_ACTION = "catalog:restore"
+"""An entry that says which entries were lost, because the database was restored."""
 MAX_SHIFT = 64
 """How many dropped entries are found where the later ones were numbered again."""
 MAX_PAIRS = 200
@@ -145,6 +147,8 @@ class AuditReport:
     findings: tuple[AuditFinding, ...]
     newest_head: AuditHead | None
     """The newest head that the export agrees with."""
+    notes: tuple[str, ...] = ()
+    """What is explained by the log itself: entries that a restore of the database lost."""
 
 
 def verify_export(lines: Iterable[str], heads: Sequence[AuditHead]) -> AuditReport:
@@ -160,13 +164,17 @@ def verify_export(lines: Iterable[str], heads: Sequence[AuditHead]) -> AuditRepo
     entries = _single(entries, header, found)
     found += _check_links(entries, header)
     mine = sorted((head for head in heads if head.chain == header.chain), key=lambda each: each.seq)
+    forks = _forks(entries)
+    lost = [head for head in mine if any(fork.explains(head) for fork in forks)]
+    mine = [head for head in mine if head not in lost]
     agreed, by_heads = _check_heads(entries, header, mine, broken=bool(found))
     if any(each.kind == "cut-off" for each in by_heads):  # they say how much is missing
         found = [each for each in found if each.kind != "cut-off"]
     last = entries[-1].seq if entries else header.first_seq - 1
     return AuditReport(
-        header.chain, header.first_seq, last, header.to_ms, (*found, *by_heads), agreed
-    )
+        header.chain, header.first_seq, last, header.to_ms, (*found, *by_heads), agreed,
+        tuple(fork.note(lost) for fork in forks),
+    )  # fmt: skip
 
 
 def _header(line: str) -> ExportHeader:
@@ -394,6 +402,42 @@ def _check_heads(
             )
             found.append(AuditFinding("rewritten", first, head.seq, text))
     return agreed, found
+
+
+@dataclass(frozen=True, slots=True)
+class _Fork:
+    """An entry that says that the database was restored to the entry before it."""
+
+    seq: int
+    at_ms: int
+    lost_to: int
+
+    def explains(self, head: AuditHead) -> bool:
+        """Return whether a head was signed for an entry that is lost."""
+        return self.seq <= head.seq <= self.lost_to and head.at_ms < self.at_ms
+
+    def note(self, lost: Iterable[AuditHead]) -> str:
+        """Return the sentence for people."""
+        count = sum(self.explains(head) for head in lost)
+        return (
+            f"Entry {self.seq} says: the database was restored, and the entries {self.seq} to "
+            f"{self.lost_to} of before are lost. {count} of the given heads are of them."
+        )
+
+
+def _forks(entries: Iterable[ExportedEntry]) -> list[_Fork]:
+    """Return the restores that the log has."""
+    forks = []
+    for each in entries:
+        if f'"action":"{RESTORE_ACTION}"' not in each.canonical:
+            continue
+        entry = json.loads(each.canonical)
+        after = entry.get("after")
+        if entry.get("action") == RESTORE_ACTION and isinstance(after, dict):
+            lost_to = after.get("lost_to")
+            if isinstance(lost_to, int):
+                forks.append(_Fork(each.seq, int(entry["at_ms"]), lost_to))
+    return forks
 
 
 def _entries_text(first: int, last: int, what: str) -> str:

@@ -17,6 +17,7 @@ from domain.errors import ConflictError
 from domain.times import format_ms
 from stores.catalog import Catalog, erasure
 from stores.catalog.edges import list_edges
+from stores.erasure_ledger import ErasureLedger, RecordedErasure
 from stores.objects import ObjectStore
 from streams.settings import Settings
 from streams.topics import DEAD_LETTERS_KEPT
@@ -38,12 +39,16 @@ class TenantEraser:
         settings: Settings,
         clock_ms: Callable[[], int],
         origin: AuditOrigin = BY_SYSTEM,
+        *,
+        ledger: ErasureLedger | None = None,
     ) -> None:
+        """`ledger`: where erasures are recorded outside the database."""
         self._catalog = catalog
         self._store = store
         self._settings = settings
         self._clock_ms = clock_ms
         self._origin = origin
+        self._ledger = ledger
 
     async def plan(self, tenant: str) -> dict[str, Any]:
         """Return what an erasure would delete. ConflictError: legal holds cover some of it."""
@@ -58,7 +63,10 @@ class TenantEraser:
         Raises StoreError where a server fails: run it again.
         """
         devices = await self._devices(tenant)
-        await erasure.begin_tenant(self._catalog, tenant, self._clock_ms(), self._origin)
+        begun_ms = self._clock_ms()
+        await erasure.begin_tenant(self._catalog, tenant, begun_ms, self._origin)
+        if self._ledger is not None:
+            await self._ledger.add(RecordedErasure(f"tenant:{tenant}", begun_ms))
         rows: dict[str, int] = {}
         objects = size = texts = users = 0
         for _ in range(PASSES):
@@ -134,7 +142,7 @@ class TenantEraser:
             "cameras are in them.",
             "signed_heads": "Hashes only. Object Lock keeps them.",
             "backups": "Backups of the catalog and of the bucket are not changed: they are gone "
-            "when they are deleted by age. After a restore, erase the tenant again.",
+            "when they are deleted by age. After a restore, `vigil catalog restored` erases again.",
             "thumbnails": "Web workers keep pictures in memory for at most 1 h.",
             "exports": "What was downloaded is not known.",
             "devices": devices,

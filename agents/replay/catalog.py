@@ -43,6 +43,7 @@ from domain.identity import site_of
 from domain.times import utc_ms
 from stores.catalog import Catalog, known_cameras
 from stores.catalog.bookmarks import delete_bookmark, load_bookmark, save_bookmark
+from stores.catalog.erasure import erased_tenants
 from stores.catalog.retention import cameras_with_footage
 from stores.catalog.schema_copy import copy_decisions, restore_deletion_marks
 from streams import codec, topics
@@ -85,12 +86,15 @@ class CatalogReplay:
         self._s3_position: Any = None
         """`none`, `done`, or [camera, day (ms)] up to which S3 was read."""
         self._saved_s = 0.0
+        self._erased: frozenset[str] = frozenset()
+        """Tenants that were erased: Kafka keeps their events for a while, and they stay out."""
         self.result = CatalogReplayResult()
 
     async def run(self, *, restart: bool = False) -> CatalogReplayResult:
         """Rebuild from where an earlier run stopped. Raises StoreError if a server fails."""
         if restart or not await self._resume():
             await self._start()
+        self._erased = frozenset(await erased_tenants(self._catalog))
         await self._copy_decisions()
         await self._replay_topics([topics.DELETED])
         await self._replay_s3()
@@ -193,6 +197,8 @@ class CatalogReplay:
         return found
 
     def _is_selected(self, event: AnyEvent) -> bool:
+        if event.key.split("/", 1)[0] in self._erased:
+            return False
         if not self._job.cameras:
             return True
         if isinstance(event, Heartbeat):

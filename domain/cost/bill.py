@@ -157,7 +157,11 @@ def kept_gb(workload: Workload) -> float:
 def kafka_gb(workload: Workload, rates: Rates) -> float:
     """Return what Kafka keeps of one camera, GB, all replicas: events by age, tombstones a year."""
     hours = dict.fromkeys(rates.records, workload.event_retention_h)
-    hours |= {"open-windows": 1, "deleted": 8_760}  # compacted each hour; never deleted
+    hours |= {
+        "open-windows": 1,
+        "deleted": 8_760,
+        "deleted-fragments": 8_760,
+    }  # compacted each hour; never deleted
     size = sum(
         (rates.record_bytes[name] + count * RECORD_OVERHEAD) * hours[name]
         for name, count in rates.records.items()

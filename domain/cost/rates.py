@@ -2,7 +2,8 @@
 
 Nothing here was measured. A camera's windows (domain/camera_windows.py) are fed with fragments of
 some minutes. What they decide is counted and encoded. So a change of a setting,
-of an event or of a rule changes these rates.
+of an event or of a rule changes these rates. tests/acceptance/test_cost.py compares them with a
+real run.
 """
 
 import json
@@ -66,7 +67,8 @@ class Rates:
     messages: defaultdict[str, float] = field(default_factory=_zeros)
     """Messages to SQS, by event type."""
     records: defaultdict[str, float] = field(default_factory=_zeros)
-    """Records in Kafka, by event type; `open-windows`: the assembler's table."""
+    """Records in Kafka, by event type. `open-windows`: the assembler's table. `deleted`: of chunks,
+    `deleted-fragments`: of fragments that are in chunks."""
     record_bytes: defaultdict[str, float] = field(default_factory=_zeros)
     """Keys, values and headers of them, before replication."""
     rows: defaultdict[str, float] = field(default_factory=_zeros)
@@ -180,8 +182,12 @@ def _count_chunk(workload: Workload, due: ChunkDue, counted: _Counted) -> None:
     ]
     size = len(encode_manifest(Manifest.of(complete, signed)))
     counted._rates.manifest_bytes += size / WINDOWS
-    for what in ("fragments", "chunk"):
-        counted.event(_deleted(due, what))
+    counted.event(_deleted(due, "chunk"))
+    if due.window_start_ms == START_MS - START_MS % due.window_ms + due.window_ms:
+        # A pass of retention names all fragments of a run, one after another, in one event.
+        event = _deleted(due, "fragments")
+        size = len(encode(event)) + len(event.key)
+        counted.record("deleted-fragments", size, 1 / workload.retention_every_h)
 
 
 def _count_runs(workload: Workload, counted: _Counted, runs: float) -> None:

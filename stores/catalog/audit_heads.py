@@ -44,9 +44,43 @@ def chain_prefix(chain: str) -> str:
     return f"{HEADS}{'_' if chain == INSTALLATION else chain}/"
 
 
-def head_key(chain: str, seq: int) -> str:
-    """Return the key of a head."""
-    return f"{chain_prefix(chain)}{seq:012d}.json"
+def head_key(chain: str, seq: int, fork: int | None = None) -> str:
+    """Return the key of a head. `fork`: the entry that says that older ones were lost."""
+    after = "" if fork is None else f"-{fork:012d}"
+    return f"{chain_prefix(chain)}{seq:012d}{after}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class LostBranch:
+    """Entries of a chain that were signed, and that PostgreSQL does not have."""
+
+    chain: str
+    restored_to: int
+    """Number of the newest entry that PostgreSQL has, 0: none."""
+    lost_to: int
+    """Number of the newest signed entry that it does not have."""
+    lost_hash: bytes
+
+
+async def lost_branches(catalog: Catalog, store: ObjectStore) -> AsyncIterator[LostBranch]:
+    """Yield the chains of which S3 has a newer head than PostgreSQL has entries.
+
+    One whose loss an entry explains already is not among them. Run it before new entries are
+    written. Raises StoreError.
+    """
+    known = {row["chain"]: row["seq"] for row in await catalog.rows("audit_chains")}
+    async for folder in store.folders(HEADS):
+        name = folder.removeprefix(HEADS).rstrip("/")
+        chain = INSTALLATION if name == "_" else name
+        newest: dict[str, Any] | None = None
+        async for info in store.list(folder):
+            if int(info.key.removeprefix(folder)[:12]) > known.get(chain, 0):
+                newest = json.loads(await store.get(info.key))["head"]
+        if newest is None or await catalog.rows("audit_fork", chain, newest["seq"]):
+            continue
+        yield LostBranch(
+            chain, known.get(chain, 0), int(newest["seq"]), bytes.fromhex(newest["hash"])
+        )
 
 
 class HeadWriter:
@@ -88,6 +122,9 @@ class HeadWriter:
             log.error("the audit log of %s was changed: run `vigil audit verify`", chain)
             return False
         key = head_key(chain, seq)
+        if fork := await self._catalog.rows("audit_fork", chain, seq):
+            # The database was restored: S3 may have a head of a lost entry of this number.
+            key = head_key(chain, seq, fork[0]["seq"])
         try:
             await self._put(key, self._signer.sign(chain, seq, digest, now_ms), until_ms)
         except ObjectExistsError:

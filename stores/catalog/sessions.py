@@ -163,6 +163,12 @@ async def end_sessions(connection: Connection, sessions: Iterable[str], now_ms: 
     return [row["id"] for row in rows]
 
 
+async def end_all_sessions(catalog: Catalog, now_ms: int) -> int:
+    """End the sessions of all people; return how many."""
+    async with catalog.transaction() as connection:
+        return int(await connection.fetchval(sql("end_all_sessions"), now_ms))
+
+
 async def end_sessions_of_users(
     connection: Connection, users: Sequence[str], now_ms: int, keep: str | None = None
 ) -> list[str]:

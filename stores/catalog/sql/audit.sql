@@ -117,3 +117,13 @@ RETURNING chain, minute_ms, what
 -- name: delete_old_audit_reads
 -- $1 bigint: UTC ms. Notes of earlier minutes, of which no worker asks any more.
 DELETE FROM vigil_audit.reads WHERE minute_ms < $1
+
+
+-- name: audit_fork
+-- $1 text: chain; $2 bigint: number. The newest entry that says that the entry of this number was lost
+-- by a restore of the database.
+SELECT seq FROM vigil_audit.entries
+WHERE chain = $1 AND action = 'catalog:restore' AND seq <= $2
+  AND (entry::jsonb #>> '{after,lost_to}')::bigint >= $2
+ORDER BY seq DESC
+LIMIT 1

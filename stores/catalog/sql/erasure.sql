@@ -93,3 +93,8 @@ replays AS (UPDATE model_replays SET changed_by = $2 WHERE changed_by = $1 RETUR
 SELECT (SELECT count(*) FROM rules) + (SELECT count(*) FROM holds)
     + (SELECT count(*) FROM factors) + (SELECT count(*) FROM configs)
     + (SELECT count(*) FROM replays)
+
+
+-- name: user_made_before
+-- $1 text: id; $2 bigint: UTC ms. The user, if he existed then.
+SELECT id FROM users WHERE id = $1 AND created_ms < $2

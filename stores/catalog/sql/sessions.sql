@@ -54,6 +54,12 @@ WHERE key = $1 AND ended_ms IS NULL AND id IS DISTINCT FROM $3::text
 RETURNING id
 
 
+-- name: end_all_sessions
+-- $1 bigint: now, UTC ms. Returns how many had not ended.
+WITH ended AS (UPDATE sessions SET ended_ms = $1 WHERE ended_ms IS NULL RETURNING 1)
+SELECT count(*) FROM ended
+
+
 -- name: session_by_hash
 -- $1 bytea: SHA-256 of the cookie. Returns a session that has not ended.
 SELECT id, user_id, key FROM sessions WHERE hash = $1 AND ended_ms IS NULL

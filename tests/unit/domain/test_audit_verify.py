@@ -234,3 +234,51 @@ def test_a_head_is_read_back() -> None:
     for name in ("chain", "seq", "hash", "format"):
         with pytest.raises(InvalidEventError):
             parse_head(broken(name))
+
+
+def forked(to: int, *, lost_to: int = COUNT) -> Stored:
+    """Return a log that was restored to entry `to`, says so, and has more entries."""
+    stored = chain(to)
+    previous = stored[-1][1]
+    for seq in range(to + 1, to + 4):
+        origin = AuditOrigin(actor="cli:ann")
+        after = {"restored_to": to, "lost_to": lost_to}
+        entry = origin.entry(20_000 + seq, "catalog:restore", "acme", tenant="acme", after=after)
+        if seq > to + 1:
+            entry = ANN.entry(20_000 + seq, "camera:rename", "acme/hq/gate", after={"name": "x"})
+        text = numbered(canonical(entry.body({})), seq)
+        previous = chain_hash(previous, text)
+        stored.append((text, previous))
+    return stored
+
+
+def plain_lines(stored: Stored) -> list[str]:
+    lines = [ExportHeader("acme", 1, GENESIS, NEVER_MS).line()]
+    lines += [entry_line(text, digest, []) for text, digest in stored]
+    return [*lines, end_line(len(stored), len(stored))]
+
+
+def test_a_restore_explains_the_heads_of_lost_entries() -> None:
+    stored = forked(6)
+    later = AuditHead("acme", 8, stored[7][1], 30_000, "k1")
+    report = verify_export(plain_lines(stored), [*HEADS, later])
+    assert report.findings == ()
+    assert report.newest_head == later
+    assert report.notes == (
+        "Entry 7 says: the database was restored, and the entries 7 to 10 of before are lost. "
+        "2 of the given heads are of them.",
+    )
+
+
+def test_a_restore_explains_no_more_than_it_says() -> None:
+    """Heads above what is lost, or signed after the restore, count as always."""
+    assert found(plain_lines(forked(6, lost_to=9))) == [("cut-off", 10, 10)]
+    stored = forked(6)
+    wrong = AuditHead("acme", 8, b"x" * 32, 30_000, "k1")
+    assert [kind for kind, *_ in found(plain_lines(stored), [*HEADS, wrong])] == ["rewritten"]
+    before = AuditHead("acme", 4, b"x" * 32, 4_000, "k1")
+    assert [kind for kind, *_ in found(plain_lines(stored), [before])] == ["rewritten"]
+
+
+def test_without_its_entry_a_restore_is_a_rewritten_log() -> None:
+    assert [kind for kind, *_ in found(plain_lines(forked(6)[:6]))] == ["cut-off"]
