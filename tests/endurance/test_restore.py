@@ -264,5 +264,5 @@ async def _has_fragments(cloud: Cloud, camera: str) -> bool:
 
 
 async def _reconciled(cloud: Cloud, wanted: int) -> str | None:
-    printed = await run_vigil(cloud.env, "reconcile")
+    printed = await run_vigil(cloud.env, "reconcile", "--margin", "1s")
     return printed if json.loads(printed.splitlines()[-1])["fragments"] >= 1 else None
