@@ -32,11 +32,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--cameras", type=int, metavar="N", help=f"of each site (default {usual.cameras_per_site})"
     )
     parser.add_argument(
-        "--sites-file", type=Path, metavar="YAML",
-        help="take the number of sites and cameras from Terraform's sites.yaml",
+        "--sites-dir", type=Path, metavar="DIR",
+        help="take sites, cameras and Mbit/s from the files of sites, such as ops/sites/production",
     )  # fmt: skip
     parser.add_argument(
-        "--mbit-s", type=float, default=usual.mbit_s, metavar="RATE",
+        "--mbit-s", type=float, metavar="RATE",
         help=f"of one camera (default {usual.mbit_s:g})",
     )  # fmt: skip
     parser.add_argument(
@@ -106,17 +106,17 @@ def rules_of(settings: Settings, window_ms: int | None = None) -> WindowRules:
 
 def workload_of(args: argparse.Namespace, settings: Settings) -> Workload:
     """Return what the options and the settings say. Raises ConfigError."""
-    sites, cameras = args.sites, args.cameras
-    if args.sites_file is not None:
-        if sites is not None or cameras is not None:
-            raise ConfigError("Give either --sites-file, or --sites and --cameras.")
-        sites, cameras = _count_sites(args.sites_file)
+    sites, cameras, mbit_s = args.sites, args.cameras, args.mbit_s
+    if args.sites_dir is not None:
+        if (sites, cameras, mbit_s) != (None, None, None):
+            raise ConfigError("Give either --sites-dir, or --sites, --cameras and --mbit-s.")
+        sites, cameras, mbit_s = _count_sites(args.sites_dir)
     usual = Workload()
     return replace(
         usual,
         sites=usual.sites if sites is None else sites,
         cameras_per_site=usual.cameras_per_site if cameras is None else cameras,
-        mbit_s=args.mbit_s,
+        mbit_s=usual.mbit_s if mbit_s is None else mbit_s,
         retention_days=args.days,
         uploaded_share=args.uploaded_share,
         uplink=args.uplink,
@@ -134,18 +134,22 @@ def workload_of(args: argparse.Namespace, settings: Settings) -> Workload:
     )
 
 
-def _count_sites(path: Path) -> tuple[int, int]:
-    """Return how many sites a sites.yaml has, and their cameras on average, rounded up."""
-    try:
-        sites = yaml.safe_load(path.read_text())["sites"]
-        cameras = [int(site["cameras"]) for site in sites]
-    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
-        raise ConfigError(
-            f"{path} cannot be read as sites.yaml: {error}. Each site needs `cameras`."
-        ) from error
-    if not cameras:
-        raise ConfigError(f"{path} has no sites.")
-    return len(cameras), -(-sum(cameras) // len(cameras))
+def _count_sites(folder: Path) -> tuple[int, int, float]:
+    """Return how many sites a folder has, their cameras on average, rounded up, and Mbit/s."""
+    counts, rates = [], []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            cameras = yaml.safe_load(path.read_text())["cameras"]
+            counts.append(int(cameras["count"]))
+            rates.append(float(cameras["mbit_s"]) * counts[-1])
+        except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+            raise ConfigError(
+                f"{path} cannot be read as the file of a site: {error}. `vigil site check` says "
+                "what is wrong."
+            ) from error
+    if not sum(counts):
+        raise ConfigError(f"{folder} has no file of a site with cameras.")
+    return len(counts), -(-sum(counts) // len(counts)), sum(rates) / sum(counts)
 
 
 def as_json(made: Bill) -> dict[str, Any]:

@@ -141,10 +141,12 @@ def test_what_no_installation_is(change: dict[str, float], text: str) -> None:
 
 
 def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    sites = tmp_path / "sites.yaml"
-    sites.write_text("sites:\n- {id: s0001, cameras: 10}\n- {id: s0002, cameras: 21}\n")
+    (tmp_path / "s0001.yaml").write_text("cameras: {count: 10, mbit_s: 2}\n")
+    (tmp_path / "s0002.yaml").write_text("cameras: {count: 21, mbit_s: 4}\n")
     with pytest.raises(SystemExit) as ended:
-        main(["cost", "--json", "--sites-file", str(sites), "--days", "7", "--region", "eu-west-1"])
+        main(
+            ["cost", "--json", "--sites-dir", str(tmp_path), "--days", "7", "--region", "eu-west-1"]
+        )
     assert not ended.value.code
     printed = json.loads(capsys.readouterr().out)
     assert (printed["sites"], printed["cameras"]) == (2, 32)
@@ -160,7 +162,7 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     ("arguments", "text"),
     [
         (["--region", "mars"], "There are no prices of mars"),
-        (["--sites-file", "none.yaml"], "cannot be read as sites.yaml"),
+        (["--sites-dir", "none"], "has no file of a site"),
         (["--days", "0"], "retention_days must be"),
     ],
 )
