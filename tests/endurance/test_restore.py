@@ -32,6 +32,7 @@ from tests.cloud import Cloud, quick
 from tests.conftest import Services
 from tests.outcome import all_in_chunks, in_catalog, registered
 from tests.recorder import Recorder
+from tests.waiting import wait_for
 
 DAY_MS = 86_400_000
 FRAGMENTS = 10
@@ -220,3 +221,51 @@ async def _verify(
         if report.notes:
             print(report.notes[0])
             assert report.newest_head is not None
+
+
+@pytest.mark.slow
+async def test_kafka_is_lost_whole(services: Services, tmp_path: Path) -> None:
+    """Other names of topics and groups are an empty broker, as far as programs can see."""
+    name = uuid.uuid4().hex[:8]
+    async with cloud_on(services, tmp_path, name) as (cloud, store, queue):
+        camera = await registered(cloud, f"acme/{name}/gate")
+        other = await registered(cloud, f"acme/{name}/other")
+        await recorded(cloud, store, queue, Recorder(other, start_of(600_000)))
+        open_run = Recorder(camera, start_of(30_000))
+        await recorded(cloud, store, queue, open_run, joined=False)
+        silent = await registered(cloud, f"acme/{name}/silent")
+        await recorded(cloud, store, queue, Recorder(silent, start_of(30_000)), joined=False)
+        await wait_for(lambda: _has_fragments(cloud, camera), within_s=30, what="windows are open")
+        await stop(cloud)
+        # While there is no broker, devices go on: footage to S3, notices to SQS, or neither.
+        await open_run.record(store, queue, FRAGMENTS)
+        await open_run.put(store, FRAGMENTS + 1)
+        fresh = f"{name}b"
+        began = time.monotonic()
+        for setting, value in quick(fresh).items():
+            cloud.env[setting] = value
+            for program in cloud.programs.values():
+                program.set_env(setting, value)
+        await run_vigil(cloud.env, "topics", "ensure")
+        await start(cloud)
+        await run_vigil(cloud.env, "camera", "windows", "--all")
+        await run_vigil(cloud.env, "reconcile", "--margin", "1s")
+        await open_run.end(store, queue, FRAGMENTS + 1)
+        await all_in_chunks(cloud, store, open_run, within_s=90)
+        rows = await in_catalog(cloud, camera)
+        assert rows == {"waiting": 0, "chunked": len(open_run.sent)}
+        # A device that is off sends nothing that would have its windows made again.
+        await wait_for(lambda: _repaired(cloud, silent), within_s=200, what="fsck repaired it")
+        assert await in_catalog(cloud, silent) == {"waiting": 0, "chunked": FRAGMENTS}
+        print(f"{time.monotonic() - began:6.1f} s  all footage is in chunks")
+        await run_vigil(cloud.env, "fsck", "--camera", camera, "--margin", "1s")
+
+
+async def _repaired(cloud: Cloud, camera: str) -> bool:
+    words = ("fsck", "--repair", "--camera", camera, "--margin", "1s")
+    print((await run_vigil(cloud.env, *words, code=None))[-300:])
+    return (await in_catalog(cloud, camera))["waiting"] == 0
+
+
+async def _has_fragments(cloud: Cloud, *cameras: str) -> bool:
+    return all([(await in_catalog(cloud, camera))["waiting"] > 0 for camera in cameras])
