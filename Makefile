@@ -93,11 +93,13 @@ check: .venv/.installed ## lint, format, types, import rules, vocabulary, Rust, 
 	$(BIN)/python -m checks.slo
 	$(BIN)/python -m checks.licences
 	$(BIN)/python -m checks.release
+	$(BIN)/python -m checks.terraform_docs
 
 docs: .venv/.installed ## write what is generated from the code: the API's reference and types
 	$(BIN)/python -m checks.api --write
 	$(BIN)/python -m checks.slo --write
 	$(BIN)/python -m checks.licences --write
+	$(BIN)/python -m checks.terraform_docs --write
 
 fuzz: setup ## ask the API for an hour what its document allows and forbids (VIGIL_FUZZ_MINUTES)
 	@bash local/setup/fuzz.sh

@@ -14,7 +14,7 @@ bucket=$(sed -n 's/^bucket *= *"\(.*\)"/\1/p' "environments/$environment/backend
 initialise() {
     local backend=()
     [ "$root" = bootstrap ] || backend=(-backend-config="$settings/backend.hcl" -backend-config="key=$root.tfstate")
-    terraform -chdir="roots/$root" init -input=false -reconfigure "${backend[@]}" >/dev/null
+    terraform -chdir="roots/$root" init -input=false -lockfile=readonly -reconfigure "${backend[@]}" >/dev/null
 }
 
 # Refuse a plan that would delete footage, open a bucket or join sites (checks/plan_policy.py).

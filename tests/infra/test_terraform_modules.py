@@ -44,3 +44,10 @@ def test_each_has_tests_or_says_where_they_are(folder: Path) -> None:
     ).stdout
     used_by_a_root = folder.parent.name == "roots"
     assert own or named or used_by_a_root, f"{folder.name} has no test"
+
+
+def test_all_roots_have_the_same_lock_of_the_provider() -> None:
+    """h1: the package of this platform; zh: the archives of all platforms."""
+    locks = {(root / ".terraform.lock.hcl").read_text() for root in ROOTS}
+    assert len(locks) == 1
+    assert locks.pop().count('"zh:') == 15

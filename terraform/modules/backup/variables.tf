@@ -21,7 +21,7 @@ variable "keep_days" {
 }
 
 variable "lock_days" {
-  description = "How long nobody can delete a backup, days."
+  description = "How long no one can delete a backup, days."
   type        = number
   default     = 14
 }

@@ -32,7 +32,7 @@ variable "audit_lock_days" {
 }
 
 variable "audit_lock_mode" {
-  description = "COMPLIANCE: nobody can delete a head, not even the root user. GOVERNANCE: a named role can."
+  description = "COMPLIANCE: no one can delete a head, not even the root user. GOVERNANCE: a named role can."
   type        = string
   default     = "COMPLIANCE"
   validation {
