@@ -27,6 +27,7 @@ from streams.handlers import (
     reroute_misplaced,
     subscribe,
 )
+from streams.reroute import own_partition
 from streams.retry import Interrupted
 from streams.topics import TopicSpec
 
@@ -111,11 +112,9 @@ class BatchProcessor:
         done: list[int] = []
         try:
             if self.reroute:
-                rerouted = await reroute_misplaced(self.app, self.topic, records)
-                if rerouted is None:
-                    return done
-                done += rerouted
-                records = [record for record in records if record.offset not in rerouted]
+                done += await reroute_misplaced(self.app, self.topic, records)
+                partitions = self.app.settings.partitions
+                records = [each for each in records if own_partition(each, partitions) is None]
             arrivals = []
             for record in records:
                 try:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Handler = Callable[[AnyEvent, Record], Awaitable[None]]
 LAST_COMMIT_S = 5.0
+REROUTED_TOGETHER = 100
+"""Events that are sent on at the same time; a rebalance sends no more of them twice."""
 YIELD_EVERY = 16
 """Events that are processed without a wait; then other tasks of the event loop run."""
 
@@ -120,27 +122,24 @@ async def _without_misplaced(
     app: "App", topic: TopicSpec, batch: Any, records: list[Any]
 ) -> list[Any]:
     """Send events of other partitions there; return the rest. Nothing where they are revoked."""
-    found = [record_of(got) for got in records]
-    done = await reroute_misplaced(app, topic, found)
-    if done is None:
-        return []
-    app.consumer.processed(batch, done)
-    return [got for got in records if got.offset not in done] if done else records
+    for begin in range(0, len(records), REROUTED_TOGETHER):
+        some = [record_of(got) for got in records[begin : begin + REROUTED_TOGETHER]]
+        if partition_revoked(app, batch):
+            return []
+        app.consumer.processed(batch, await reroute_misplaced(app, topic, some))
+    partitions = app.settings.partitions
+    return [got for got in records if own_partition(record_of(got), partitions) is None]
 
 
-async def reroute_misplaced(
-    app: "App", topic: TopicSpec, records: Sequence[Record]
-) -> set[int] | None:
-    """Send events of other partitions there; return their offsets, None where it is interrupted."""
+async def reroute_misplaced(app: "App", topic: TopicSpec, records: Sequence[Record]) -> set[int]:
+    """Send events of other partitions there; return the offsets of those that were sent."""
     partitions = app.settings.partitions
     misplaced = [each for each in records if own_partition(each, partitions) is not None]
-    try:
-        await send_on(app, topic, misplaced)
-    except Interrupted:
-        return None
+    done = await send_on(app, topic, misplaced)
     for record in misplaced:
-        count_handled(topic, "rerouted", record, None)
-    return {record.offset for record in misplaced}
+        if record.offset in done:
+            count_handled(topic, "rerouted", record, None)
+    return done
 
 
 async def _handle(app: "App", topic: TopicSpec, handler: Handler, record: Record) -> bool:

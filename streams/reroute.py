@@ -14,6 +14,7 @@ from typing import Any
 
 from streams import codec
 from streams.codec import Record
+from streams.interruption import Interrupted
 from streams.topics import TopicSpec, partition_of
 
 
@@ -25,17 +26,19 @@ def own_partition(record: Record, partitions: int) -> int | None:
     return None if partition == record.partition else partition
 
 
-async def send_on(app: Any, topic: TopicSpec, records: Sequence[Record]) -> None:
+async def send_on(app: Any, topic: TopicSpec, records: Sequence[Record]) -> set[int]:
     """Send records to the partitions of their keys, in order, for as long as it takes.
 
     All at once: while producers do not know the new partitions, every event comes this way.
+    Returns the offsets of those that the broker has. The others are interrupted: partitions go.
     """
     sent = await asyncio.gather(
         *[_send_on(app, topic, record) for record in records], return_exceptions=True
     )
     for error in sent:
-        if isinstance(error, BaseException):
+        if isinstance(error, BaseException) and not isinstance(error, Interrupted):
             raise error
+    return {record.offset for record, error in zip(records, sent, strict=True) if error is None}
 
 
 async def _send_on(app: Any, topic: TopicSpec, record: Record) -> None:

@@ -177,3 +177,28 @@ async def test_events_of_other_partitions_are_sent_there_in_order_and_only_then_
     assert sent == [(own, work.records[0].value), (own, work.records[2].value)]
     assert (seen, sorted(app.done)) == ([8], [5, 6, 7])
     assert not ended
+
+
+async def test_an_event_that_was_sent_on_is_not_given_back_with_those_that_were_not(
+    ended: list[str],
+) -> None:
+    class Broker(App):
+        settings = SimpleNamespace(partitions=64)
+
+        async def retry(self, action: Any, *, what: str) -> Any:
+            if self.commits:  # of the first only: then the partitions are revoked
+                raise Interrupted(what)
+            self.commits.append([])
+            return await action()
+
+        async def send_and_wait(self, *_: Any) -> None:
+            return
+
+    async def handler(_event: Any, _record: Any) -> None:
+        raise AssertionError("must not be called")
+
+    app = Broker()
+    await handlers._one_by_one(  # type: ignore[arg-type]
+        app, topics.FRAGMENT_ARRIVED, handler, events(7, 8, 9), reroute=True
+    )
+    assert app.done == [5] and not ended
