@@ -65,7 +65,7 @@ run "each_broker_has_its_alarms" {
     brokers_per_zone = 2
   }
   assert {
-    condition     = sort(keys(aws_cloudwatch_metric_alarm.disk)) == ["1", "2", "3", "4", "5", "6"] && alltrue([for id, alarm in aws_cloudwatch_metric_alarm.replicas : alarm.dimensions["Broker ID"] == id])
+    condition     = join(",", sort(keys(aws_cloudwatch_metric_alarm.disk))) == "1,2,3,4,5,6" && alltrue([for id, alarm in aws_cloudwatch_metric_alarm.replicas : alarm.dimensions["Broker ID"] == id])
     error_message = "AWS measures disks and replicas by broker."
   }
 }
