@@ -19,6 +19,7 @@ pytestmark = pytest.mark.images
 SECONDS, FPS, GOP = 36, 25, 50
 
 
+@pytest.mark.timeout(1_800)
 async def test_every_picture_once_from_camera_to_playback(
     images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
