@@ -101,7 +101,7 @@ class Installation:
 
         await wait_for(
             passes,
-            within_s=90,
+            within_s=600,
             every_s=0.5,
             what=lambda: f"{name} is healthy\n{container.output()}",
         )
