@@ -82,6 +82,14 @@ drift: ## see whether AWS differs from this commit: make drift ENV=dev ROOT=netw
 drift-report: ## send what make drift found as a metric
 	@bash terraform/drift.sh "$(ENV)" "$(ROOT)" report
 
+.PHONY: cluster values
+cluster: setup ## test the charts on a Kubernetes control plane of this machine
+	@bash ops/cluster/build.sh >/dev/null
+	$(BIN)/python -m pytest -q -m cluster tests/cluster
+
+values: .venv/.installed ## print the chart's values that Terraform knows: make values ENV=dev
+	@$(BIN)/python helm/addresses.py "$(ENV)"
+
 check: .venv/.installed ## lint, format, types, import rules, vocabulary, Rust, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -23,6 +23,11 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{ include "vigil.imageOf" (dict "image" .Values.image "key" "image") }}
 {{- end }}
 
+{{- /* PEM of the database's authorities; empty: the system's. */ -}}
+{{- define "vigil.databaseCa" -}}
+{{ .Values.database.ca | default (.Files.Get "files/database-ca.pem") }}
+{{- end }}
+
 {{- define "vigil.secretName" -}}
 {{ .Values.secrets.existingSecret | default (printf "%s-secrets" .Release.Name) }}
 {{- end }}
@@ -134,7 +139,7 @@ audit:
   value: /var/lib/vigil
 - name: HOME
   value: /tmp
-{{- if .root.Values.database.ca }}
+{{- if include "vigil.databaseCa" .root }}
 - name: VIGIL_DATABASE_CA_FILE
   value: /run/database-ca/ca.pem
 {{- end }}
@@ -155,6 +160,11 @@ audit:
 {{- range $setting, $key := .spec.secrets }}
 - name: {{ $setting }}
   value: /run/secrets/vigil/{{ $key }}
+{{- end }}
+{{- if and (eq .program "audit") .root.Values.programs.audit.bucket }}
+# Heads of the audit log have a bucket of their own, with Object Lock.
+- name: VIGIL_S3_BUCKET
+  value: {{ .root.Values.programs.audit.bucket }}
 {{- end }}
 {{- if eq .program "web" }}
 - name: VIGIL_WEB_HOST
@@ -205,13 +215,13 @@ metadata:
     {{- with .root.Values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
   annotations:
     # A changed setting restarts the pods.
-    checksum/settings: {{ list .root.Values.settings .root.Values.database.ca | toJson | sha256sum }}
+    checksum/settings: {{ list .root.Values.settings (include "vigil.databaseCa" .root) | toJson | sha256sum }}
 spec:
   serviceAccountName: vigil-{{ .spec.account | default .program }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   priorityClassName: vigil-{{ .spec.priority }}
-  {{- if .spec.job }}
+  {{- if eq .program "replay" }}
   restartPolicy: Never
   {{- end }}
   terminationGracePeriodSeconds: {{ .spec.grace }}
@@ -294,11 +304,11 @@ spec:
         - {name: tls, mountPath: /run/secrets/tls, readOnly: true}
         - {name: tmp, mountPath: /tmp}
         - {name: data, mountPath: /var/lib/vigil}
-        {{- if .root.Values.database.ca }}
+        {{- if include "vigil.databaseCa" .root }}
         - {name: database-ca, mountPath: /run/database-ca, readOnly: true}
         {{- end }}
   volumes:
-    {{- if .root.Values.database.ca }}
+    {{- if include "vigil.databaseCa" .root }}
     - name: database-ca
       configMap: {name: {{ .root.Release.Name }}-database-ca}
     {{- end }}

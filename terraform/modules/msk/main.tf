@@ -37,7 +37,7 @@ resource "aws_msk_configuration" "this" {
   kafka_versions = [var.kafka_version]
   server_properties = join("\n", concat([
     "auto.create.topics.enable=false",
-    "allow.everyone.if.no.acl.found=false",
+    "allow.everyone.if.no.acl.found=${!var.acls_exist}",
     ], local.express ? [] : [
     "default.replication.factor=3",
     "min.insync.replicas=2",

@@ -64,3 +64,9 @@ variable "alarm_topic_arns" {
   description = "SNS topics that hear of a full disk and of partitions without replicas."
   type        = list(string)
 }
+
+variable "acls_exist" {
+  description = "Refuse what no ACL allows. False only until the first ACLs exist: nobody could add them."
+  type        = bool
+  default     = true
+}

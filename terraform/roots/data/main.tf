@@ -59,6 +59,7 @@ module "msk" {
   subnet_ids                = local.network.isolated_subnet_ids
   client_security_group_ids = { nodes = local.network.clients_security_group_id }
   broker_instance_type      = var.broker_type
+  acls_exist                = var.kafka_acls_exist
   alarm_topic_arns          = [module.observability.alarm_topic_arn]
 }
 
