@@ -120,7 +120,7 @@ def _upgrade(request: Request, release: Release, chart: Path) -> None:
             "--values", str(chart / f"values-{request.environment}.yaml"),
             "--set-string", f"image.repository={image.repository}",
             "--set-string", f"image.digest={image.digest}",
-            "--atomic", "--wait", "--wait-for-jobs", "--timeout", TIMEOUT, "--history-max", "20",
+            "--atomic", "--wait", "--timeout", TIMEOUT, "--history-max", "20",
             "--description", f"release {release.version} {release.commit}",
         )  # fmt: skip
     except ProgramError as error:
