@@ -68,6 +68,7 @@ variable "alarm_without_events" {
   description = "Whether a queue without events is an alarm. False until the first device is installed."
   type        = bool
   default     = false
+}
 
 variable "kafka_acls_exist" {
   description = "False until the first ACLs of Kafka exist (docs/how-to/install.md)."
