@@ -268,8 +268,8 @@ def _write_files(folder: Path, own: Mapping[str, str], postgres: int) -> list[st
     random = {key: uuid.uuid4().hex * 2 for key in ("session-secret", "link-secret", "audit-key")}
     for key, text in random.items():
         (secrets / key).write_text(text)
-    for key in ("database-url", "index-database-url", "admin-database-url", "web-database-url"):
-        (secrets / key).write_text(url.partition("?")[0])
+    for user in ("", "index-", "admin-", "web-", "link-"):
+        (secrets / f"{user}database-url").write_text(url.partition("?")[0])
     for user in ("worker", "relay", "link", "admin"):
         (secrets / f"kafka-password-{user}").write_text(password)
     create_ca(

@@ -46,7 +46,7 @@ def statements() -> tuple[list[str], list[str]]:
 
 async def test_each_user_of_the_page_can_do_its_work(server: str) -> None:
     first, then = statements()
-    assert len(first) == 3 and len(then) == 3
+    assert len(first) == 3 and len(then) == 4
     owner = await asyncpg.connect(f"postgresql://vigil@{server}/vigil")
     # As RDS's own user: it makes roles, but has not all rights.
     await owner.execute("CREATE ROLE rds_owner LOGIN CREATEROLE CREATEDB")
