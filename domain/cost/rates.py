@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Literal
 
 from domain.camera_windows import CameraWindows
 from domain.chunks import digest_of
@@ -35,6 +36,7 @@ from domain.events.detections import Detection, DetectionFrame, FoundObject
 from domain.events.edge import CameraStatus
 from domain.identity import chunk_key
 from domain.manifests import Manifest, SignedNotice, encode_manifest
+from domain.retention import REASONS
 
 CAMERA = "tenant/site-01/camera-01"
 RUN = "01a20451-80e0-7c3a-9f41-5d2b8a6e1f07"
@@ -310,19 +312,20 @@ def _complete(workload: Workload, due: ChunkDue) -> ChunkComplete:
     )
 
 
-def _deleted(due: ChunkDue, what: str) -> Deleted:
-    deleted_ms = due.window_start_ms + 7_200_000
-    if what == "fragments":
-        return Deleted(
-            camera=CAMERA, run=RUN, what="fragments", first_seq=due.fragments[0].seq,
-            last_seq=due.fragments[-1].seq, reason="its chunk is current and checked and holds it",
-            deleted_ms=deleted_ms,
-        )  # fmt: skip
+def _deleted(due: ChunkDue, what: Literal["fragments", "chunk"]) -> Deleted:
+    """Return the tombstone of a chunk with all its revisions, or of fragments that it holds."""
+    reason = REASONS["joined" if what == "fragments" else "age"]
+    fragments = what == "fragments"
     return Deleted(
-        camera=CAMERA, run=RUN, what="chunk", window_start_ms=due.window_start_ms,
-        digest=digest_of(CAMERA, RUN, due.fragments), reason="older than its retention",
-        deleted_ms=deleted_ms,
-    )  # fmt: skip
+        camera=CAMERA,
+        run=RUN,
+        what=what,
+        first_seq=due.fragments[0].seq if fragments else None,
+        last_seq=due.fragments[-1].seq if fragments else None,
+        window_start_ms=None if fragments else due.window_start_ms,
+        reason=f"retention: {reason}",
+        deleted_ms=due.window_start_ms + 7_200_000,
+    )
 
 
 def _heartbeat(workload: Workload) -> Heartbeat:
