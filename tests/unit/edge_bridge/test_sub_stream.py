@@ -331,3 +331,17 @@ def test_check_tries_the_sub_stream_as_a_stream_of_its_own(tmp_path: Path) -> No
     assert "192x128" in main.detail and "96x64" in sub.detail
     missing = camera.model_copy(update={"sub_url": (tmp_path / "none.mp4").as_uri()})
     assert [check_camera(one, 3).state for one in streams_of(missing)] == ["good", "bad"]
+
+
+async def test_the_main_stream_is_shown_live_while_nothing_comes(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, _, _, turns = made()
+    await wait_for(lambda: turns.asked > 0, within_s=20, what="it is opened")
+    assert not stream.live_problem, "its first frame may take a while"
+    monkeypatch.setattr(sub_module, "LIVE_LOST_S", -1.0)  # silence for so long
+    assert stream.live_problem == "it sends no video"
+    monkeypatch.setattr(sub_module, "LIVE_LOST_S", 600.0)
+    turns.release(20)
+    broken = "the camera closed the stream"
+    await wait_for(lambda: stream.live_problem == broken, within_s=20, what="that it broke")
