@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,19 @@ class Lab:
             assert time.monotonic() < deadline, self.edge.log()
             self.watch()
             time.sleep(0.2)
+
+    @contextmanager
+    def cloud_hears_nothing_at(self, address: str) -> Iterator[None]:
+        """Drop what comes to one end of the tunnels."""
+        rule = ("rule", "inet", "lab", "input")
+        nft = self.cloud.namespace
+        nft.run("nft", "add", *rule, "ip", "daddr", address, "drop")
+        try:
+            yield
+        finally:
+            listed = nft.run("nft", "-a", "list", "chain", "inet", "lab", "input")
+            handle = next(line for line in listed.splitlines() if address in line).split()[-1]
+            nft.run("nft", "delete", *rule, "handle", handle)
 
     def watch(self) -> None:
         """Do what the watchdog's timer does each 15 s."""
@@ -168,13 +182,9 @@ def test_a_cut_of_the_line(lab: Lab, end: str, seconds: float) -> None:
 
 def test_one_tunnel_carries_on_without_the_other(lab: Lab) -> None:
     lab.both_up()
-    lab.cloud.namespace.run("nft", "add", "rule", "inet", "lab", "input", "ip", "daddr",
-                            TUNNELS[0], "drop")  # fmt: skip
-    lab.probe.wait_for_answer(45)
-    assert not lab.probe.silent_for(5)
-    rules = lab.cloud.namespace.run("nft", "-a", "list", "chain", "inet", "lab", "input")
-    handle = next(line for line in rules.splitlines() if TUNNELS[0] in line).split()[-1]
-    lab.cloud.namespace.run("nft", "delete", "rule", "inet", "lab", "input", "handle", handle)
+    with lab.cloud_hears_nothing_at(TUNNELS[0]):
+        lab.probe.wait_for_answer(45)
+        assert not lab.probe.silent_for(5)
     lab.both_up()
 
 
