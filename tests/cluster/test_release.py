@@ -18,6 +18,9 @@ PRODUCTION = "vigil-production"
 
 def given(environment: str, *more: str) -> tuple[str, ...]:
     """Return the arguments of an installation or upgrade."""
+    if environment == "single":
+        # In this cluster the chart vigil-cluster has made them.
+        more = (*more, "--set", "priorityClasses.create=false")
     return ("vigil", str(CHART), "-n", f"vigil-{environment}",
             "-f", str(CHART / f"values-{environment}.yaml"), *GIVEN, *more)  # fmt: skip
 

@@ -66,7 +66,7 @@ variable "alarm_topic_arns" {
 }
 
 variable "acls_exist" {
-  description = "Refuse what no ACL allows. False only until the first ACLs exist: nobody could add them."
+  description = "Refuse what no ACL allows. False only until the first ACLs exist: no user could add them."
   type        = bool
   default     = true
 }
