@@ -7,10 +7,13 @@ An object is written once: `put_once` uses If-None-Match, so the store decides w
 import asyncio
 import base64
 import hashlib
+import logging
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -27,9 +30,20 @@ from stores.s3_errors import error_code, http_status, translate_errors
 if TYPE_CHECKING:
     from stores.bulk_transfer import Block, BulkTransfer
 
+log = logging.getLogger(__name__)
 READ_SIZE = 1 << 18
 HASH_IN_THREAD_BYTES = 1 << 18
 """From this size on (bytes), hashing takes so long that a thread is worth it."""
+
+
+PAGE = 1_000
+"""Keys of one request, at most."""
+_NO_VERSIONS = frozenset({400, 403, 405, 501})
+"""Answers of a store that has no versions, or whose role may not list them."""
+
+
+def _identifier(version: Mapping[str, Any]) -> dict[str, str]:
+    return {"Key": version["Key"], "VersionId": version["VersionId"]}
 
 
 def _modified_ms(answer: Mapping[str, Any]) -> int:
@@ -52,6 +66,7 @@ class ObjectStore(AwsService):
         self.bucket = bucket
         self._opening_bulk: asyncio.Task[BulkTransfer] | None = None
         self._bucket_check = BucketCheck(self._bucket_exists)
+        self._lists_versions = True
 
     async def put_once(
         self,
@@ -319,17 +334,34 @@ class ObjectStore(AwsService):
                 return
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects, 1,000 in one request. An object that does not exist is not an error."""
-        batch = list(keys)
-        while batch:
-            page, batch = batch[:1_000], batch[1_000:]
-            async with translate_errors(f"deleting {len(page)} objects"):
-                answer = await self._client.delete_objects(
-                    Bucket=self.bucket,
-                    Delete={"Objects": [{"Key": key} for key in page], "Quiet": True},
-                )
-            if failed := answer.get("Errors"):
-                raise StoreError(f"{len(failed)} objects could not be deleted: {failed[0]}")
+        """Delete objects with all their versions, in this order. A missing one is not an error.
+
+        A store without versions, or whose role may not list them, deletes the objects. Raises
+        StoreError where one may not be deleted, such as under Object Lock.
+        """
+        wanted = list(dict.fromkeys(keys))
+        if self._lists_versions:
+            try:
+                found = await self._versions_of(wanted)
+                for first in range(0, len(found), PAGE):
+                    await self._delete_page(found[first : first + PAGE])
+                return
+            except ClientError as error:
+                if error_code(error) == NO_BUCKET or http_status(error) not in _NO_VERSIONS:
+                    async with translate_errors("listing versions"):
+                        raise
+            self._lists_versions = False
+            log.info("The store lists no versions: objects are deleted by their key.")
+        for first in range(0, len(wanted), PAGE):
+            await self._delete_page([{"Key": key} for key in wanted[first : first + PAGE]])
+
+    async def _delete_page(self, objects: Sequence[Mapping[str, str]]) -> None:
+        async with translate_errors(f"deleting {len(objects)} objects"):
+            answer = await self._client.delete_objects(
+                Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True}
+            )
+        if failed := answer.get("Errors"):
+            raise StoreError(f"{len(failed)} objects could not be deleted: {failed[0]}")
 
     async def erase(self, prefix: str) -> tuple[int, int]:
         """Delete all objects below `prefix` with all their versions; return how many, and bytes.
@@ -342,24 +374,12 @@ class ObjectStore(AwsService):
         count = size = 0
         try:
             async for page in self._versions(prefix):
-                async with translate_errors(f"erasing {prefix}"):
-                    answer = await self._client.delete_objects(
-                        Bucket=self.bucket,
-                        Delete={
-                            "Objects": [
-                                {"Key": each["Key"], "VersionId": each["VersionId"]}
-                                for each in page
-                            ],
-                            "Quiet": True,
-                        },
-                    )
-                if failed := answer.get("Errors"):
-                    raise StoreError(f"{len(failed)} versions may not be deleted: {failed[0]}")
+                await self._delete_page([_identifier(each) for each in page])
                 count += len(page)
                 size += sum(each.get("Size", 0) for each in page)
             return count, size
         except ClientError as error:
-            if http_status(error) not in {400, 405, 501}:
+            if http_status(error) not in _NO_VERSIONS - {403}:
                 async with translate_errors(f"erasing {prefix}"):
                     raise
         keys = []
@@ -371,18 +391,54 @@ class ObjectStore(AwsService):
 
     async def _versions(self, prefix: str) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
         """Yield pages of the versions and delete markers below a prefix; raises ClientError."""
-        markers: dict[str, str] = {}
-        while True:
-            answer = await self._client.list_object_versions(
-                Bucket=self.bucket, Prefix=prefix, **markers
-            )
-            if page := [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]:
+        markers: dict[str, str] | None = {}
+        while markers is not None:
+            page, markers = await self._page_of_versions(prefix, markers)
+            if page:
                 yield page
-            if not answer.get("IsTruncated"):
-                return
-            markers = {"KeyMarker": answer["NextKeyMarker"]}
-            if "NextVersionIdMarker" in answer:
-                markers["VersionIdMarker"] = answer["NextVersionIdMarker"]
+
+    async def _versions_of(self, keys: Sequence[str]) -> Sequence[Mapping[str, str]]:
+        """Return the versions and delete markers of keys, in their order; raises ClientError.
+
+        Keys next to each other share requests: what begins like the first and the last is listed.
+        After a page without any of them, the next key is asked for alone: they are far apart.
+        """
+        found: dict[tuple[str, str], Mapping[str, str]] = {}
+        places = {key: place for place, key in enumerate(keys)}
+        waiting = deque(sorted(keys))
+        while waiting:
+            prefix = commonprefix([waiting[0], waiting[-1]])  # noqa: RUF071 - keys are no paths
+            markers: dict[str, str] | None = {}
+            missed = False
+            while waiting and markers is not None and not missed:
+                page, markers = await self._page_of_versions(prefix, markers)
+                ours = [each for each in page if each["Key"] in places]
+                found |= {(each["Key"], each["VersionId"]): _identifier(each) for each in ours}
+                missed = not ours
+                # The last key of a page may have more versions on the next one.
+                while waiting and (markers is None or waiting[0] < markers["KeyMarker"]):
+                    waiting.popleft()
+            if missed and waiting:
+                alone = waiting.popleft()
+                async for page in self._versions(alone):
+                    ours = [each for each in page if each["Key"] == alone]
+                    found |= {(each["Key"], each["VersionId"]): _identifier(each) for each in ours}
+        return sorted(found.values(), key=lambda each: places[each["Key"]])
+
+    async def _page_of_versions(
+        self, prefix: str, markers: Mapping[str, str]
+    ) -> tuple[Sequence[Mapping[str, Any]], dict[str, str] | None]:
+        """Return versions and delete markers below a prefix, and where the next page begins."""
+        answer = await self._client.list_object_versions(
+            Bucket=self.bucket, Prefix=prefix, **markers
+        )
+        page = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
+        if not answer.get("IsTruncated"):
+            return page, None
+        following = {"KeyMarker": answer["NextKeyMarker"]}
+        if "NextVersionIdMarker" in answer:
+            following["VersionIdMarker"] = answer["NextVersionIdMarker"]
+        return page, following
 
     async def presign(self, key: str, *, expires_s: int) -> str:
         """Return a presigned URL that reads the object without credentials for `expires_s`."""

@@ -215,7 +215,7 @@ class _Lines:
             self.lines.append(Line(service, what, scale, purpose, amount, unit, amount * price))
 
     def storage(self) -> None:
-        """Footage while it is kept, by class. Fragments, and what was deleted, for a day."""
+        """Footage while it is kept, by class, and fragments until their chunk is checked."""
         workload, prices = self.workload, self.prices
         kept = workload.cameras * kept_gb(workload)
         cold_days = 0
@@ -225,23 +225,15 @@ class _Lines:
         self._standard("S3 storage", "chunks, Standard", "storage", kept - cold)
         if cold_days:
             self._cold(cold, cold_days)
-        # A chunk's fragments are a second copy until retention deletes them, and S3 the versions.
+        # A chunk's fragments are a second copy until retention deletes them.
         copied_h = workload.rules.window_ms / 3_600_000 + workload.joined_margin_h
-        copied_h += workload.retention_every_h / 2 + workload.noncurrent_days * 24
+        copied_h += workload.retention_every_h / 2
         copies = workload.cameras * workload.bytes_per_hour * copied_h / GB
         self._add(
             "S3 storage",
-            "fragments until S3 removes them",
+            "fragments until retention deletes them",
             CAMERA_ADDED,
             (copies, "GB-month"),
-            prices.s3_standard[0][1],
-        )
-        deleted = workload.cameras * workload.bytes_per_hour * workload.noncurrent_days * 24 / GB
-        self._add(
-            "S3 storage",
-            "deleted chunks until S3 removes them",
-            CAMERA_ADDED,
-            (deleted, "GB-month"),
             prices.s3_standard[0][1],
         )
         manifests = self.rates.manifest_bytes * self.rates.rows["chunks"] * 24

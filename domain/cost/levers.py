@@ -98,12 +98,6 @@ def _storage_changes(now: Workload) -> Iterator[tuple[str, str, str, bool, Workl
             "Each GB read from it costs. It bills at least 30 days.", False,
             replace(now, cold_class="standard-ia", cold_after_days=30),
         )  # fmt: skip
-    if now.noncurrent_days > 0:
-        yield (
-            "deletion by version", "delete versions at once, not by the lifecycle a day later",
-            "A deletion by mistake cannot be taken back within that day.", False,
-            replace(now, noncurrent_days=0),
-        )  # fmt: skip
     if now.reconcile_every_h < 6:
         yield (
             "reconciler", f"every {now.reconcile_every_h:g} h to every 6 h",

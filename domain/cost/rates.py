@@ -219,6 +219,8 @@ def _count_requests(workload: Workload, rates: Rates, chunks: float, runs: float
     rates.list.update({
         "join: window": chunks, "retention: window": chunks,
         "retention: runs": 1 / workload.retention_every_h,
+        # Versions of the fragments, and of the chunks, that one pass deletes.
+        "retention: versions": 2 / workload.retention_every_h,
         "reconcile: runs": 1 / workload.reconcile_every_h,
         "reconcile: fragments": _listed_fragments(workload) / workload.reconcile_every_h,
     })  # fmt: skip

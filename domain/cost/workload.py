@@ -83,8 +83,6 @@ class Workload:
     joined_margin_h: float = 1.0
     retention_every_h: float = 1.0
     reconcile_every_h: float = 1.0
-    noncurrent_days: float = 1.5
-    """A deleted object costs on: S3 removes an old version after a day, at the next midnight."""
     part_bytes: int = 5 << 20
     max_put_bytes: int = 32 << 20
     """A chunk up to this size is one PUT, a larger one is uploaded in parts."""

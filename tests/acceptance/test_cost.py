@@ -350,7 +350,9 @@ async def _compare_passes(
             kind: count * hours
             for group in (rates.get, rates.list)
             for kind, count in group.items()
-            if kind.startswith("retention") and kind != "retention: runs"
+            # The local S3 has no versions, so it is asked for them once.
+            if kind.startswith("retention")
+            and kind not in {"retention: runs", "retention: versions"}
         }
         print("retention", dict(counted), expected_passes)
         assert dict(counted) == pytest.approx(expected_passes, rel=TOLERANCE)

@@ -4,9 +4,11 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
 from domain.errors import IntegrityError, ObjectExistsError, ObjectMissingError, StoreError
@@ -187,3 +189,62 @@ async def test_an_edge_writes_from_a_file_and_deletes(
         assert not await dead.is_reachable()
         with pytest.raises(StoreError, match="cannot be reached"):
             await dead.put_once("x", b"", sha256=sha256(b""), metadata={})
+
+
+async def test_an_object_is_deleted_with_all_its_versions(moto: str, prefix: str) -> None:
+    """Not a byte is left in a bucket with versions, and no marker; what is next to it stays."""
+    async with ObjectStore(AwsEndpoint("us-east-1", moto), f"versions-{uuid.uuid4().hex}") as store:
+        client = store._client
+        await client.create_bucket(Bucket=store.bucket)
+        await client.put_bucket_versioning(
+            Bucket=store.bucket, VersioningConfiguration={"Status": "Enabled"}
+        )
+        keys = [f"{prefix}{run}/{seq:08d}.ts" for run in "ab" for seq in range(30)]
+        for key in [*keys, *keys[::3]]:
+            await client.put_object(Bucket=store.bucket, Key=key, Body=b"x" * 10)
+        await client.delete_object(Bucket=store.bucket, Key=keys[4])  # by key: leaves a marker
+        gone = {keys[0], keys[3], keys[4], keys[29], keys[45], f"{prefix}b/00000099.ts"}
+        with small_listings(store, 7) as begun:
+            await store.delete(gone)
+        left = await client.list_object_versions(Bucket=store.bucket, Prefix=prefix)
+        assert "DeleteMarkers" not in left
+        assert {each["Key"] for each in left["Versions"]} == set(keys) - gone
+        # 81 versions and a marker are twelve pages: what is between the keys is skipped.
+        assert len(begun) <= 10, begun
+        await store.delete(keys)
+        left = await client.list_object_versions(Bucket=store.bucket, Prefix=prefix)
+        assert "Versions" not in left and "DeleteMarkers" not in left
+
+
+@contextmanager
+def small_listings(store: ObjectStore, size: int) -> Iterator[list[str]]:
+    """Make listings of versions return pages of this size; note where each begins."""
+    begun: list[str] = []
+    original = store._client.list_object_versions
+
+    async def small(**arguments: object) -> object:
+        begun.append(str(arguments.get("KeyMarker")))
+        return await original(**arguments, MaxKeys=size)
+
+    store._client.list_object_versions = small
+    try:
+        yield begun
+    finally:
+        store._client.list_object_versions = original
+
+
+async def test_a_role_that_may_not_list_versions_deletes_by_key(moto: str, prefix: str) -> None:
+    async with ObjectStore(AwsEndpoint("us-east-1", moto), f"versions-{uuid.uuid4().hex}") as store:
+        await store._client.create_bucket(Bucket=store.bucket)
+        await store.put_once(f"{prefix}a.ts", b"a", sha256=sha256(b"a"), metadata={})
+
+        async def refused(**_: object) -> object:
+            raise ClientError(
+                {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}},
+                "ListObjectVersions",
+            )
+
+        store._client.list_object_versions = refused
+        await store.delete([f"{prefix}a.ts"])
+        with pytest.raises(ObjectMissingError):
+            await store.head(f"{prefix}a.ts")
