@@ -76,7 +76,12 @@ class App(DeliveryApp):
 
     @property
     def ready(self) -> bool:
-        """True while events are handled: not before, and not during a recovery."""
+        """True while events are handled: not before, and not during a recovery.
+
+        The web reads no topic: it is ready while it runs.
+        """
+        if self.is_web:
+            return bool(self.started and not self.should_stop)
         return bool(self.started and not self.should_stop and not self.rebalancing
                     and not self.in_recovery and self._assigned_at is not None)  # fmt: skip
 
@@ -211,8 +216,7 @@ def make_app(name: str, *, web: bool = False, at: tuple[str, int] | None = None)
         topic.full_name for topic in topics.TOPICS if topic.cleanup == "compact"
     )
     metrics.LAGS.watch(lambda: _lags(app))
-    # the web reads no topic: nothing is ever assigned to it
-    metrics.watch_ready(lambda: app.started and not app.should_stop if web else app.ready)
+    metrics.watch_ready(lambda: app.ready)
     metrics.watch_disk(settings.data_dir.resolve())
     return app
 

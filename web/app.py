@@ -19,6 +19,6 @@ sys.setswitchinterval(SWITCH_INTERVAL_S)
 try:
     app = make_app("web", web=True)
     app.producer_only = True
-    site = serve(app, get_settings(), lambda: app.started and not app.should_stop)
+    site = serve(app, get_settings(), lambda: app.ready)
 except ConfigError as error:
     sys.exit(f"web: {error}")

@@ -19,7 +19,7 @@ from domain.errors import ConfigError, ConflictError
 from stores.catalog import Catalog
 from stores.catalog.audit import record_audit
 from stores.catalog.audit_heads import lost_branches
-from stores.catalog.erasure import erase_user, erased_tenants
+from stores.catalog.erasure import erase_user, erased_tenants, user_made_before
 from stores.catalog.sessions import end_all_sessions
 from stores.erasure_ledger import ErasureLedger
 from stores.objects import ObjectStore
@@ -118,8 +118,7 @@ class RestoredCatalog:
     async def _erase_user(
         self, user: str, begun_ms: int, report: RestoreReport, *, dry_run: bool
     ) -> None:
-        row = await self._catalog.rows("user_made_before", user, begun_ms)
-        if not row:
+        if not await user_made_before(self._catalog, user, begun_ms):
             return
         if not dry_run:
             try:

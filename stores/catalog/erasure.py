@@ -148,6 +148,11 @@ class ErasedUser:
     """Texts of the audit log that cannot be read any more."""
 
 
+async def user_made_before(catalog: Catalog, user: str, at_ms: int) -> bool:
+    """Return whether there is a user who was made before this time (UTC ms). StoreError."""
+    return bool(await catalog.rows("user_made_before", user, at_ms))
+
+
 async def erase_user(
     catalog: Catalog,
     login: str,

@@ -149,9 +149,9 @@ def all_rows(patch: pytest.MonkeyPatch, _web: Web) -> None:
 def tenants_of_the_request_before(patch: pytest.MonkeyPatch, _web: Web) -> None:
     """A kept connection goes on to show what it showed."""
 
-    async def show(self: TenantConnection, tenants: str) -> None:
+    async def show(self: TenantConnection, role: str, tenants: str) -> None:
         if self.tenants is None:
-            await shown(self, tenants)
+            await shown(self, role, tenants)
 
     shown = TenantConnection.show
     patch.setattr(TenantConnection, "show", show)

@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 
 from local.folder import project_root
 
+CONSTANTS = re.compile(r'^[A-Z_]+_ACTION = "([a-z-]+:[a-z-]+)"$', re.MULTILINE)
+"""Acts that the domain names, because its rules read them."""
 ROOMS = ("web", "cli", "stores", "agents", "streams")
 ACTION = re.compile(r"[a-z][a-z-]+:[a-z][a-z-]+")
 BEGINNING = re.compile(r"[a-z][a-z-]+:")
@@ -27,6 +29,9 @@ def documented() -> set[str]:
 
 def written() -> Iterator[tuple[str, str]]:
     """Yield each act, or `beginning:*` of one, and its file."""
+    for file in (project_root() / "domain").rglob("*.py"):
+        for act in CONSTANTS.findall(file.read_text()):
+            yield act, str(file)
     for room in ROOMS:
         for file in (project_root() / room).rglob("*.py"):
             tree = ast.parse(file.read_text(encoding="utf-8"))
