@@ -1,6 +1,10 @@
-"""`vigil site check` and `inventory`: the files that describe sites, for Terraform and Ansible."""
+"""`vigil site check`, `inventory` and `apply`: the files that describe sites.
+
+Terraform and Ansible read the same files; `apply` writes to the catalog what concerns it.
+"""
 
 import argparse
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -8,17 +12,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cli.audit_origin import cli_origin, current_user
+from cli.config_key import configured_signer
+from cli.site_list import register_site
 from domain.errors import ConfigError
+from domain.site_config import canonical
 from domain.site_file import SiteFile, problems_between, warnings_of
 from domain.site_file.inventory import inventory
+from domain.times import utc_ms
 from domain.validation_text import explain_all
 from edge_bridge.config import read
+from stores.catalog import Catalog
+from stores.catalog.site_configs import get_config, set_config
+from streams.settings import get_settings
+from streams.storage import admin_catalog
 
 EXAMPLE = "ops/sites/example/s0042.yaml"
 
 
 def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `site check` and `site inventory`."""
+    """Add `site check`, `site inventory` and `site apply`."""
     check = verbs.add_parser("check", help="say what is wrong in the files of sites")
     check.add_argument("path", type=Path, nargs="+", help="a file, or a folder of them")
     check.set_defaults(run=run_check)
@@ -31,6 +44,11 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         help="`terraform output -json` of the root of sites: addresses of the tunnels",
     )
     listing.set_defaults(run=run_inventory)
+    applying = verbs.add_parser(
+        "apply", help="bring names, time zones and limits of uploads into the catalog"
+    )
+    applying.add_argument("path", type=Path, nargs="+", help="a file, or a folder of them")
+    applying.set_defaults(run=run_apply)
 
 
 def _files(paths: list[Path]) -> list[Path]:
@@ -83,6 +101,48 @@ def run_inventory(args: argparse.Namespace) -> int:
     tunnels = _tunnels(args.outputs) if args.outputs else {}
     print(json.dumps(inventory(sites.values(), tunnels), indent=2))
     return 0
+
+
+def run_apply(args: argparse.Namespace) -> int:
+    """Write each site to the catalog; nothing if a file is wrong. A second time changes nothing."""
+    sites, problems = read_sites(args.path)
+    if problems:
+        for problem in problems:
+            print(problem, file=sys.stderr)
+        return 1
+
+    async def applying() -> None:
+        async with admin_catalog(get_settings()) as catalog:
+            for site in sites.values():
+                await register_site(catalog, site.site, site.name or None, site.time_zone)
+                print(f"{site.site}: {await _limit_uploads(catalog, site)}")
+
+    asyncio.run(applying())
+    return 0
+
+
+async def _limit_uploads(catalog: Catalog, site: SiteFile) -> str:
+    """Give the site's configuration the limit of its line; say what was done."""
+    newest = await get_config(catalog, site.site)
+    if newest is None:
+        return "has no configuration yet, so no limit of uploads (vigil site config set)."
+    document = json.loads(newest.text)
+    limits = {"limit_kbit": site.upload_kbit, "time_zone": site.time_zone}
+    if limits.items() <= document.get("upload", {}).items():
+        return f"stays at version {newest.version}."
+    document["upload"] = {**document.get("upload", {}), **limits}
+    now_ms = utc_ms()
+    made, _ = await set_config(
+        catalog,
+        site.site,
+        canonical(document),
+        now_ms=now_ms,
+        by=current_user(),
+        note=f"limit of uploads from {site.id}.yaml",
+        sign=configured_signer(now_ms),
+        origin=cli_origin(),
+    )
+    return f"has version {made.version} now, with at most {site.upload_kbit} kbit/s a device."
 
 
 def _tunnels(path: Path) -> dict[str, list[str]]:

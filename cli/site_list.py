@@ -82,22 +82,31 @@ def run_set(args: argparse.Namespace) -> int:
     zone = None if args.zone is None else check_zone(args.zone)
 
     async def setting() -> RegisteredSite:
-        async with _catalog() as catalog, catalog.transaction() as connection:
-            before = await lock_site(connection, site)
-            if before is None:
-                own_name = name or site.rsplit("/", 1)[1]
-                made = await create_site(connection, site, own_name, zone or UTC, utc_ms())
-                assert made is not None
-                await write_audit(connection, _entry("site:create", None, made))
-                return made
-            after = replace(before, name=name or before.name, zone=zone or before.zone)
-            await update_site(connection, after)
-            await write_audit(connection, _entry("site:update", before, after))
-            return after
+        async with _catalog() as catalog:
+            return await register_site(catalog, site, name, zone)
 
     stored = asyncio.run(setting())
     print(f"{stored.id} ({stored.name}) has the time zone {stored.zone}.")
     return 0
+
+
+async def register_site(
+    catalog: Catalog, site: str, name: str | None, zone: str | None
+) -> RegisteredSite:
+    """Add a site, or change its name and time zone where they differ. StoreError."""
+    async with catalog.transaction() as connection:
+        before = await lock_site(connection, site)
+        if before is None:
+            own_name = name or site.rsplit("/", 1)[1]
+            made = await create_site(connection, site, own_name, zone or UTC, utc_ms())
+            assert made is not None
+            await write_audit(connection, _entry("site:create", None, made))
+            return made
+        after = replace(before, name=name or before.name, zone=zone or before.zone)
+        if after != before:
+            await update_site(connection, after)
+            await write_audit(connection, _entry("site:update", before, after))
+        return after
 
 
 def run_unsigned(args: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ from stores.catalog.site_configs import (
     roll_back,
     set_config,
 )
+from stores.catalog.tenants import lock_site
 from tests.integration.catalog_support import T0
 from tests.integration.web_support import Web, changed_settings, running_web
 from web.sessions import RECHECK_MS
@@ -316,3 +317,30 @@ async def test_reports_of_edges_are_shown(web: Web, tmp_path: Path, capsys) -> N
     assert f"version 1, refused. {why}" in output
     assert "edge-2" in output
     assert "does not use a stored configuration" in output
+
+
+async def test_the_file_of_a_site_is_applied(web: Web, capsys) -> None:
+    """`vigil site apply`: name, zone, limit of uploads. A second time nothing changes."""
+    example = Path(__file__).parents[2] / "ops/sites/example/s0042.yaml"
+
+    async def run() -> str:
+        async with changed_settings({"VIGIL_DATABASE_URL": web.catalog._dsn}):
+            with pytest.raises(SystemExit) as ended:
+                await asyncio.to_thread(main, ["site", "apply", str(example)])
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    assert "acme/berlin: has no configuration yet" in await run()
+    async with web.catalog.transaction() as connection:
+        site = await lock_site(connection, "acme/berlin")
+    assert site is not None
+    assert (site.name, site.zone) == ("Berlin, main gate", "Europe/Berlin")
+    document = {"cameras": CAMERAS, "upload": {"order": "oldest", "limit_kbit": 8}}
+    await set_config(web.catalog, "acme/berlin", canonical(document), now_ms=T0, by="Ann", note="")
+    assert "has version 2 now, with at most 80000 kbit/s" in await run()
+    assert "stays at version 2" in await run()
+    newest = await get_config(web.catalog, "acme/berlin")
+    assert newest is not None
+    assert newest.document()["upload"] == {
+        "order": "oldest", "limit_kbit": 80_000, "time_zone": "Europe/Berlin",
+    }  # fmt: skip
