@@ -47,8 +47,8 @@ infra: setup ## test the infrastructure: Terraform against substitutes of AWS, t
 	@bash local/setup/infra.sh
 	$(BIN)/python -m pytest -q -m infra --numprocesses 2 --dist loadfile tests/infra
 
-lab: setup ## try the VPN of a site in network namespaces: cuts, killed peers, certificates (root)
-	@bash local/setup/packages.sh nftables strongswan-swanctl charon-systemd libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins
+lab: setup ## try a site in namespaces: a device by Ansible, its VPN with cuts and certificates (root)
+	@bash local/setup/packages.sh buildah podman runc mmdebstrap catatonit openssh-client nftables strongswan-swanctl charon-systemd libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins
 	$(BIN)/python -m pytest -q -s -m lab tests/lab
 
 # BASES=debian makes the bases here, from Debian's packages; IMAGES names some images; TAG their tag.

@@ -1,0 +1,193 @@
+"""An edge device for Ansible: systemd in a container, with a network of its own, reached by SSH.
+
+Debian is in place of Ubuntu: its packages can be had where Ubuntu's cannot.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from domain.site_file.inventory import inventory
+from tests.infra.edge_site import ANSIBLE, BIN, Namespace, example_site, join, namespaces
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vigil/lab"
+PACKAGES = (
+    "systemd-sysv", "udev", "dbus", "openssh-server", "python3", "python3-apt", "iproute2",
+    "procps", "ca-certificates", "curl", "tzdata", "nftables", "chrony", "unattended-upgrades",
+    "strongswan-swanctl", "charon-systemd", "libstrongswan-standard-plugins",
+    "libcharon-extra-plugins", "prometheus-node-exporter",
+)  # fmt: skip
+"""In the image, so that a device without a network can be configured; roles find them there."""
+IMAGE = "localhost/vigil-lab-device:bookworm"
+CONTAINERS = """[containers]
+default_ulimits = ["nofile=10000:10000", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+TECHNICIAN, DEVICE = "10.128.2.163", "10.128.2.162"
+
+
+def _storage() -> list[str]:
+    return [
+        "--root", str(CACHE / "storage/root"), "--runroot", str(CACHE / "storage/run"),
+        "--storage-driver", "overlay",
+    ]  # fmt: skip
+
+
+def build() -> None:
+    """Make the device's image, once for a machine."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (CACHE / "containers.conf").write_text(CONTAINERS)
+    known = subprocess.run(
+        ["buildah", *_storage(), "inspect", "--type", "image", IMAGE],
+        check=False, capture_output=True,
+    )  # fmt: skip
+    if known.returncode == 0:
+        return
+    root = CACHE / "device.tar"
+    subprocess.run(
+        ["mmdebstrap", "--variant=minbase", "--mode=root", "--dpkgopt=force-unsafe-io", "--quiet",
+         f"--include={','.join(PACKAGES)}", "--skip=cleanup/apt/lists", "bookworm", str(root)],
+        check=True,
+    )  # fmt: skip
+    container = _buildah("from", "scratch")
+    _buildah("add", container, str(root), "/")
+    _buildah("run", "--isolation", "chroot", container, "--", "ssh-keygen", "-A")
+    _buildah("commit", "-q", container, IMAGE)
+    _buildah("rm", container)
+    root.unlink()
+
+
+def _buildah(*arguments: str) -> str:
+    return subprocess.run(
+        ["buildah", *_storage(), *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@dataclass(frozen=True)
+class Device:
+    """The device, who configures it, and a camera at its other interface."""
+
+    space: Namespace
+    technician: Namespace
+    camera: Namespace
+    work: Path
+    container: str
+
+    def run(self, *command: str, ok: bool = True) -> str:
+        """Run a command on the device; return what it printed."""
+        return _podman("exec", self.container, *command, ok=ok)
+
+    def configure(self, *options: str) -> dict[str, int]:
+        """Run the playbook from the technician's machine; return Ansible's counts."""
+        result = subprocess.run(
+            ["ip", "netns", "exec", self.technician.name, BIN / "ansible-playbook",
+             "-i", str(self.work / "inventory.sh"), "-e", f"@{self.work / 'lab.json'}",
+             str(ANSIBLE / "site.yml"), *options],
+            cwd=self.work, check=False, capture_output=True, text=True,
+            env={**os.environ, "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+                 "ANSIBLE_ROLES_PATH": str(ANSIBLE / "roles"), "LC_ALL": "C.UTF-8",
+                 "PATH": f"{BIN}:{os.environ['PATH']}"},
+        )  # fmt: skip
+        (self.work / "last.txt").write_text(result.stdout)
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+        recap = result.stdout.rpartition("PLAY RECAP")[2]
+        return {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", recap)}
+
+    def changed(self) -> list[str]:
+        """Return the tasks that changed something in the last run."""
+        found: list[str] = []
+        task = ""
+        for line in (self.work / "last.txt").read_text().splitlines():
+            if begun := re.match(r"(?:TASK|RUNNING HANDLER) \[(?:.* : )?(.*)\]", line):
+                task = begun[1]
+            elif line.startswith("changed:"):
+                found.append(task)
+        return found
+
+
+def _podman(*arguments: str, ok: bool = True) -> str:
+    result = subprocess.run(
+        ["podman", *_storage(), *arguments],
+        check=False, capture_output=True, text=True,
+        env={**os.environ, "CONTAINERS_CONF": str(CACHE / "containers.conf")},
+    )  # fmt: skip
+    assert not ok or result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@contextmanager
+def device(work: Path) -> Iterator[Device]:
+    """Start a device; remove it at the end."""
+    build()
+    key = work / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    name = f"vigil-lab-{os.getpid()}"
+    with namespaces("device", "technician", "camera") as (space, technician, camera):
+        join(space, "eno1", [f"{DEVICE}/28"], technician, "eth0", [f"{TECHNICIAN}/28"])
+        join(space, "eno2", ["192.168.50.2/24"], camera, "eth0", ["192.168.50.10/24"])
+        camera.run("ip", "route", "add", "default", "via", "192.168.50.2")
+        _podman(
+            "run", "-d", "--name", name, "--systemd=always", "--cap-add", "NET_ADMIN",
+            "--network", f"ns:/run/netns/{space.name}",
+            "-v", f"{key}.pub:/root/.ssh/authorized_keys:ro", IMAGE, "/sbin/init",
+        )  # fmt: skip
+        try:
+            made = Device(space, technician, camera, work, name)
+            _write_inventory(made, key)
+            deadline = time.monotonic() + 120
+            while "running" not in made.run("systemctl", "is-system-running", ok=False) and (
+                "degraded" not in made.run("systemctl", "is-system-running", ok=False)
+            ):
+                assert time.monotonic() < deadline, made.run("systemctl", "--failed", ok=False)
+                time.sleep(0.5)
+            yield made
+        finally:
+            _podman("rm", "-f", "-t", "2", name, ok=False)
+
+
+def _write_inventory(made: Device, key: Path) -> None:
+    site = example_site()
+    hosts = inventory([site], {site.id: ["198.51.100.1", "198.51.100.2"]})
+    (made.work / "inventory.json").write_text(json.dumps(hosts))
+    script = made.work / "inventory.sh"
+    script.write_text(f"#!/bin/sh\ncat {made.work}/inventory.json\n")
+    script.chmod(0o755)
+    certificate_key = made.work / "people"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", certificate_key],
+                   check=True)  # fmt: skip
+    (made.work / "lab.json").write_text(
+        json.dumps(
+            {
+                "ansible_user": "root",
+                "ansible_ssh_private_key_file": str(key),
+                "ansible_ssh_common_args": "-o StrictHostKeyChecking=no "
+                f"-o UserKnownHostsFile={made.work}/known_hosts",
+                "ssh_keep": True,
+                "ssh_ca_public_key": Path(f"{certificate_key}.pub").read_text().strip(),
+                # What a container cannot have: disks, a clock and host names of its own, Docker.
+                "disks_manage": False,
+                "time_start": False,
+                "base_set_hostname": False,
+                "docker_install": False,
+                "app_install": False,
+                "monitoring_gpu": False,
+                "app_bucket": "acme-vigil",
+                "app_queue_url": "https://sqs.us-east-1.amazonaws.com/123456789012/vigil-events",
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    build()
+    sys.exit(0)
