@@ -341,7 +341,7 @@ async def _compare_passes(
             passed = RetentionPass(store, catalog, recorder, margins, _clock(now_ms + later_ms))
             await passed.run(inner.chunks)
             for request in gate.s3:
-                if request.method in {"GET", "HEAD"} and request.prefix is None:
+                if request.method in {"GET", "HEAD"} and request.key:
                     manifest = request.key.endswith(".json")
                     counted["retention: manifest" if manifest else "retention: chunk"] += 1
                 elif request.prefix is not None and request.prefix.startswith("chunks/"):
