@@ -16,6 +16,7 @@ from pathlib import Path
 
 from domain.site_file.inventory import inventory
 from tests.infra.edge_site import ANSIBLE, BIN, Namespace, example_site, join, namespaces
+from tests.lab.vpn import Authority
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vigil/lab"
 PACKAGES = (
@@ -136,8 +137,12 @@ def device(work: Path) -> Iterator[Device]:
         join(space, "eno1", [f"{DEVICE}/28"], technician, "eth0", [f"{TECHNICIAN}/28"])
         join(space, "eno2", ["192.168.50.2/24"], camera, "eth0", ["192.168.50.10/24"])
         camera.run("ip", "route", "add", "default", "via", "192.168.50.2")
+        # IPsec in user space: the kernel of a test machine may have no ESP.
+        (work / "libipsec.conf").write_text("kernel-libipsec {\n  load = yes\n}\n")
         _podman(
             "run", "-d", "--name", name, "--systemd=always", "--cap-add", "NET_ADMIN",
+            "--security-opt", "unmask=/proc/sys", "--device", "/dev/net/tun",
+            "-v", f"{work}/libipsec.conf:/etc/strongswan.d/charon/kernel-libipsec.conf:ro",
             "--network", f"ns:/run/netns/{space.name}",
             "-v", f"{key}.pub:/root/.ssh/authorized_keys:ro", IMAGE, "/sbin/init",
         )  # fmt: skip
@@ -162,6 +167,12 @@ def _write_inventory(made: Device, key: Path) -> None:
     script = made.work / "inventory.sh"
     script.write_text(f"#!/bin/sh\ncat {made.work}/inventory.json\n")
     script.chmod(0o755)
+    authority = Authority()
+    certificate, private, _ = authority.issue("s0042.vigil.test", 30)
+    for name, content in (
+        ("gateway.crt", certificate), ("gateway.key", private), ("aws-ca.crt", authority.pem()),
+    ):  # fmt: skip
+        (made.work / name).write_bytes(content)
     certificate_key = made.work / "people"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", certificate_key],
                    check=True)  # fmt: skip
@@ -172,6 +183,9 @@ def _write_inventory(made: Device, key: Path) -> None:
                 "ansible_ssh_private_key_file": str(key),
                 "ansible_ssh_common_args": "-o StrictHostKeyChecking=no "
                 f"-o UserKnownHostsFile={made.work}/known_hosts",
+                "vpn_certificate_file": str(made.work / "gateway.crt"),
+                "vpn_key_file": str(made.work / "gateway.key"),
+                "vpn_ca_files": [str(made.work / "aws-ca.crt")],
                 "ssh_keep": True,
                 "ssh_ca_public_key": Path(f"{certificate_key}.pub").read_text().strip(),
                 # What a container cannot have: disks, a clock and host names of its own, Docker.
