@@ -66,9 +66,11 @@ class Lab:
     def cut(self, end: Charon, interface: str, seconds: float) -> None:
         """Cut a cable at one end, and join it again, as the device's networkd does."""
         end.namespace.run("ip", "link", "set", interface, "down")
-        assert self.probe.silent_for(seconds)
-        end.namespace.run("ip", "link", "set", interface, "up")
-        self.edge.namespace.run("ip", "route", "replace", "default", "via", GATEWAY)
+        try:
+            assert self.probe.silent_for(seconds)
+        finally:
+            end.namespace.run("ip", "link", "set", interface, "up")
+            self.edge.namespace.run("ip", "route", "replace", "default", "via", GATEWAY)
 
     def both_up(self, within_s: float = 60) -> None:
         """Wait until both tunnels are up; the watchdog helps, as it does on a device."""
