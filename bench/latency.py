@@ -9,11 +9,9 @@ Both ends are clocks of this machine. The API is asked every 50 ms, which is the
 
 import argparse
 import asyncio
-import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,8 @@ from typing import Any
 import aiohttp
 from aiokafka import AIOKafkaConsumer
 
-from domain.errors import InvalidEventError, VigilError
+from bench.demo import running_demo
+from domain.errors import InvalidEventError
 from domain.events import Detection, FragmentArrived, parse
 from domain.times import utc_ms
 from harness.figures import percentile, spread
@@ -48,29 +47,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _run(cameras: int, minutes: float, data: Path | None) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="vigil-bench-") as scratch:
-        folder = (data or Path(scratch) / "data").resolve()
-        ready = Path(scratch) / "ready.json"
-        demo = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.main", "demo", "--cameras", str(cameras)),
-            *("--ready-file", str(ready)),
-            env={**os.environ, "VIGIL_DATA_DIR": str(folder)},
-            cwd=Path(__file__).parents[1],
-            stdout=sys.stderr,
-        )
-        try:
-            while not ready.exists():
-                if demo.returncode is not None:
-                    raise VigilError("the demo ended before it was ready; see its messages above.")
-                await asyncio.sleep(0.2)
-            about = json.loads(ready.read_text())
-            figures = await _measure(about, read_env(folder / "vigil.env"), minutes * 60)
-            if figures["kafka_silence_ms"] > STALL_MS:
-                figures["logs"] = _kept_logs(folder)
-        finally:
-            if demo.returncode is None:
-                demo.terminate()
-                await demo.wait()
+    async with running_demo(cameras, data=data) as (about, folder):
+        figures = await _measure(about, read_env(folder / "vigil.env"), minutes * 60)
+        if figures["kafka_silence_ms"] > STALL_MS:
+            figures["logs"] = _kept_logs(folder)
     return {"cameras": cameras, "minutes": minutes, **figures}
 
 

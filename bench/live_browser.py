@@ -11,13 +11,8 @@ The whole demo runs, with its analysis. A picture is shown when Chromium expects
 import argparse
 import asyncio
 import bisect
-import json
 import os
 import shutil
-import sys
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +20,7 @@ from typing import Any
 
 from playwright.async_api import Page, async_playwright
 
+from bench.demo import running_demo
 from domain.errors import VigilError
 from harness.environment import say
 from harness.figures import percentile
@@ -173,7 +169,10 @@ async def _run(seconds: float) -> list[dict[str, Any]]:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise VigilError("Chromium is not installed: `make setup` installs it.")
-    async with _demo() as (about, data), async_playwright() as playwright:
+    async with (
+        running_demo(CAMERAS, "--numbered") as (about, data),
+        async_playwright() as playwright,
+    ):
         browser = await playwright.chromium.launch(
             executable_path=chromium, args=list(_CHROMIUM_OPTIONS)
         )
@@ -188,30 +187,6 @@ async def _run(seconds: float) -> list[dict[str, Any]]:
             await page.close()
         await browser.close()
     return lines
-
-
-@asynccontextmanager
-async def _demo() -> AsyncIterator[tuple[dict[str, Any], Path]]:
-    """Run the demo with numbered cameras; yield its ready file and its data folder."""
-    with tempfile.TemporaryDirectory(prefix="vigil-bench-") as scratch:
-        data, ready = Path(scratch) / "data", Path(scratch) / "ready.json"
-        demo = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.main", "demo", "--cameras", str(CAMERAS), "--numbered"),
-            *("--ready-file", str(ready)),
-            env={**os.environ, "VIGIL_DATA_DIR": str(data)},
-            cwd=Path(__file__).parents[1],
-            stdout=sys.stderr,
-        )
-        try:
-            while not ready.exists():
-                if demo.returncode is not None:
-                    raise VigilError("the demo ended before it was ready; see its messages above.")
-                await asyncio.sleep(0.2)
-            yield json.loads(ready.read_text()), data
-        finally:
-            if demo.returncode is None:
-                demo.terminate()
-                await demo.wait()
 
 
 async def _show_cloud(page: Page, about: dict[str, Any]) -> None:
