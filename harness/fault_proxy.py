@@ -18,8 +18,9 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
+
+from harness.tcp_proxy import TcpProxy, until_one_ends
 
 Fault = Literal["pass", "error", "busy", "reset", "flaky", "hang", "cut", "slow", "expired"]
 FAULTS: tuple[Fault, ...] = ("error", "reset", "hang")
@@ -40,7 +41,7 @@ _HEAD = 8_192
 """Bytes of a request that hold its headers."""
 
 
-class FaultProxy:
+class FaultProxy(TcpProxy):
     """Listens on a free port of loopback and passes on to `host`:`port`."""
 
     def __init__(
@@ -55,6 +56,7 @@ class FaultProxy:
         """`speaks_json`: refusals are worded as SQS does, else as S3 does; `slow_bytes_s`: what a
         slow line carries, each way.
         """
+        super().__init__()
         self._target = host, port
         self._slow_bytes_s = slow_bytes_s
         self.slow_piece = max(int(slow_bytes_s / _PIECES_S), _SLOW_PIECE)
@@ -65,34 +67,10 @@ class FaultProxy:
         self._share = 1.0
         self._busy_until_s = {True: 0.0, False: 0.0}
         self._over = asyncio.Event()
-        self._server: asyncio.Server | None = None
-        self._links: set[asyncio.Task[None]] = set()
         self.hit = 0
         """Connections that a fault has hit."""
         self.done: Counter[Fault] = Counter()
         """What clients felt: connections reset, requests refused, pieces held back or slowed."""
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for link in self._links:
-            link.cancel()
-        await asyncio.gather(*self._links, return_exceptions=True)
-
-    @property
-    def url(self) -> str:
-        """Where clients find the store."""
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def begin(self, fault: Fault, share: float) -> None:
         """Let `share` of the connections, old and new, suffer from now on."""
@@ -122,17 +100,9 @@ class FaultProxy:
         self._fault = "pass"
         self._over.set()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._links.add(task)
-        try:
-            await _ProxiedConnection(self, reader, writer).run(*self._target)
-        except asyncio.CancelledError:
-            return  # cut, or the proxy ends
-        finally:
-            self._links.discard(task)
-            writer.transport.abort()
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on to the store, unless a fault hits."""
+        await _ProxiedConnection(self, reader, writer).run(*self._target)
 
     def draw(self) -> tuple[Fault, asyncio.Event]:
         """Return the fault of a connection now, and the event that ends it."""
@@ -162,16 +132,10 @@ class _ProxiedConnection:
         with contextlib.suppress(OSError):
             store_reader, store_writer = await asyncio.open_connection(host, port)
             try:
-                ways = [
-                    asyncio.create_task(self._pump(self._reader, store_writer, asking=True)),
-                    asyncio.create_task(self._pump(store_reader, self._writer, asking=False)),
-                ]
-                try:
-                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for way in ways:
-                        way.cancel()
-                    await asyncio.gather(*ways, return_exceptions=True)
+                await until_one_ends(
+                    self._pump(self._reader, store_writer, asking=True),
+                    self._pump(store_reader, self._writer, asking=False),
+                )
             finally:
                 store_writer.transport.abort()
 

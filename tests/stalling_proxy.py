@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
+
+from harness.tcp_proxy import TcpProxy, until_one_ends
 
 _PIECE = 1 << 14
 
@@ -16,36 +16,13 @@ class _Connection:
     may_pass: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class StallingProxy:
+class StallingProxy(TcpProxy):
     """Passes on to a port of loopback."""
 
     def __init__(self, port: int) -> None:
+        super().__init__()
         self._port = port
-        self._server: asyncio.Server | None = None
         self._connections: list[_Connection] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def opened(self, part: bytes) -> int:
         """Return how many connections came so far whose request has these bytes."""
@@ -58,17 +35,10 @@ class StallingProxy:
             each.may_pass.clear()
         return len(found)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
+    async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on, until the connection stalls."""
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await self._connect(reader, writer)
-        except (asyncio.CancelledError, OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(await reader.readuntil(b"\r\n\r\n"))
@@ -77,16 +47,9 @@ class StallingProxy:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
         try:
             far_writer.write(connection.head)
-            ways = [
-                asyncio.create_task(_pump(connection, reader, far_writer)),
-                asyncio.create_task(_pump(connection, far_reader, writer)),
-            ]
-            try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
+            await until_one_ends(
+                _pump(connection, reader, far_writer), _pump(connection, far_reader, writer)
+            )
         finally:
             far_writer.transport.abort()
 
