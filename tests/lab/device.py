@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from domain.site_file.inventory import inventory
+from local.images.engine import Engine, cache_folder
 from tests.infra.edge_site import ANSIBLE, BIN, Namespace, example_site, join, namespaces
 from tests.lab.vpn import Authority
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vigil/lab"
 PACKAGES = (
     "systemd-sysv", "udev", "dbus", "openssh-server", "python3", "python3-apt", "iproute2",
     "procps", "ca-certificates", "curl", "tzdata", "nftables", "chrony", "unattended-upgrades",
@@ -27,51 +27,32 @@ PACKAGES = (
 )  # fmt: skip
 """In the image, so that a device without a network can be configured; roles find them there."""
 IMAGE = "localhost/vigil-lab-device:bookworm"
-CONTAINERS = """[containers]
-default_ulimits = ["nofile=10000:10000", "nproc=4096:4096"]
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
 TECHNICIAN, DEVICE = "10.128.2.163", "10.128.2.162"
 
 
-def _storage() -> list[str]:
-    return [
-        "--root", str(CACHE / "storage/root"), "--runroot", str(CACHE / "storage/run"),
-        "--storage-driver", "overlay",
-    ]  # fmt: skip
+def engine() -> Engine:
+    """Return buildah and podman with the place that images have on this machine."""
+    return Engine("buildah", cache_folder() / "storage")
 
 
 def build() -> None:
     """Make the device's image, once for a machine."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    (CACHE / "containers.conf").write_text(CONTAINERS)
-    known = subprocess.run(
-        ["buildah", *_storage(), "inspect", "--type", "image", IMAGE],
-        check=False, capture_output=True,
-    )  # fmt: skip
-    if known.returncode == 0:
+    tools = engine()
+    if tools.has(IMAGE):
         return
-    root = CACHE / "device.tar"
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    root = cache_folder() / "device.tar"
     subprocess.run(
         ["mmdebstrap", "--variant=minbase", "--mode=root", "--dpkgopt=force-unsafe-io", "--quiet",
          f"--include={','.join(PACKAGES)}", "--skip=cleanup/apt/lists", "bookworm", str(root)],
         check=True,
     )  # fmt: skip
-    container = _buildah("from", "scratch")
-    _buildah("add", container, str(root), "/")
-    _buildah("run", "--isolation", "chroot", container, "--", "ssh-keygen", "-A")
-    _buildah("commit", "-q", container, IMAGE)
-    _buildah("rm", container)
+    container = tools.buildah("from", "scratch").strip()
+    tools.buildah("add", container, str(root), "/")
+    tools.buildah("run", "--isolation", "chroot", container, "--", "ssh-keygen", "-A")
+    tools.buildah("commit", "-q", container, IMAGE)
+    tools.buildah("rm", container)
     root.unlink()
-
-
-def _buildah(*arguments: str) -> str:
-    return subprocess.run(
-        ["buildah", *_storage(), *arguments], check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -86,7 +67,7 @@ class Device:
 
     def run(self, *command: str, ok: bool = True) -> str:
         """Run a command on the device; return what it printed."""
-        return _podman("exec", self.container, *command, ok=ok)
+        return engine().podman("exec", self.container, *command, check=ok)
 
     def configure(self, *options: str) -> dict[str, int]:
         """Run the playbook from the technician's machine; return Ansible's counts."""
@@ -116,16 +97,6 @@ class Device:
         return found
 
 
-def _podman(*arguments: str, ok: bool = True) -> str:
-    result = subprocess.run(
-        ["podman", *_storage(), *arguments],
-        check=False, capture_output=True, text=True,
-        env={**os.environ, "CONTAINERS_CONF": str(CACHE / "containers.conf")},
-    )  # fmt: skip
-    assert not ok or result.returncode == 0, result.stderr
-    return result.stdout
-
-
 @contextmanager
 def device(work: Path) -> Iterator[Device]:
     """Start a device; remove it at the end."""
@@ -139,7 +110,7 @@ def device(work: Path) -> Iterator[Device]:
         camera.run("ip", "route", "add", "default", "via", "192.168.50.2")
         # IPsec in user space: the kernel of a test machine may have no ESP.
         (work / "libipsec.conf").write_text("kernel-libipsec {\n  load = yes\n}\n")
-        _podman(
+        engine().podman(
             "run", "-d", "--name", name, "--systemd=always", "--cap-add", "NET_ADMIN",
             "--security-opt", "unmask=/proc/sys", "--device", "/dev/net/tun",
             "-v", f"{work}/libipsec.conf:/etc/strongswan.d/charon/kernel-libipsec.conf:ro",
@@ -157,7 +128,7 @@ def device(work: Path) -> Iterator[Device]:
                 time.sleep(0.5)
             yield made
         finally:
-            _podman("rm", "-f", "-t", "2", name, ok=False)
+            engine().podman("rm", "-f", "-t", "2", name, check=False)
 
 
 def _write_inventory(made: Device, key: Path) -> None:
