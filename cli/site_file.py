@@ -78,6 +78,14 @@ def read_sites(paths: list[Path]) -> tuple[dict[str, SiteFile], list[str]]:
     return sites, problems + problems_between(sites)
 
 
+def _valid_sites(paths: list[Path]) -> dict[str, SiteFile] | None:
+    """Return the files by name; None where any is wrong, after printing what is."""
+    sites, problems = read_sites(paths)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return None if problems else sites
+
+
 def run_check(args: argparse.Namespace) -> int:
     """Print what is wrong and what is unwise; 1 if anything is wrong."""
     sites, problems = read_sites(args.path)
@@ -93,10 +101,8 @@ def run_check(args: argparse.Namespace) -> int:
 
 def run_inventory(args: argparse.Namespace) -> int:
     """Print the inventory as JSON; nothing if a file is wrong."""
-    sites, problems = read_sites(args.path)
-    if problems:
-        for problem in problems:
-            print(problem, file=sys.stderr)
+    sites = _valid_sites(args.path)
+    if sites is None:
         return 1
     tunnels = _tunnels(args.outputs) if args.outputs else {}
     print(json.dumps(inventory(sites.values(), tunnels), indent=2))
@@ -105,10 +111,8 @@ def run_inventory(args: argparse.Namespace) -> int:
 
 def run_apply(args: argparse.Namespace) -> int:
     """Write each site to the catalog; nothing if a file is wrong. A second time changes nothing."""
-    sites, problems = read_sites(args.path)
-    if problems:
-        for problem in problems:
-            print(problem, file=sys.stderr)
+    sites = _valid_sites(args.path)
+    if sites is None:
         return 1
 
     async def applying() -> None:

@@ -8,7 +8,6 @@ from datetime import time
 from ipaddress import IPv4Address, IPv4Network
 from itertools import combinations
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     BaseModel,
@@ -21,6 +20,7 @@ from pydantic import (
 
 from domain.identity import SITE_PATTERN
 from domain.time_of_day import TimeOfDay
+from domain.zone_name import ZoneName
 
 VERSION = 1
 ID_PATTERN = r"^s[0-9]{4}$"
@@ -166,7 +166,7 @@ class SiteFile(_SiteSection):
     id: str = Field(pattern=ID_PATTERN, description="never changes, and no other site gets it")
     site: str = Field(pattern=SITE_PATTERN, description="tenant/site as the catalog knows it")
     name: str = Field("", max_length=100, description="shown to people")
-    time_zone: str = Field(description="IANA name, such as Europe/Berlin")
+    time_zone: ZoneName = Field(description="IANA name, such as Europe/Berlin")
     ring: Ring
     maintenance: MaintenanceWindow
     uplink: Uplink
@@ -174,17 +174,6 @@ class SiteFile(_SiteSection):
     management: ManagementNetwork
     cameras: CameraNetwork
     devices: tuple[SiteDevice, ...] = Field(min_length=1, max_length=2)
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(
-                f"{name!r} is not a known time zone: use a name such as Europe/Berlin"
-            ) from None
-        return name
 
     @model_validator(mode="after")
     def _networks_are_apart(self) -> Self:

@@ -1,11 +1,12 @@
 """The `upload` section: how fragments are uploaded from the spool."""
 
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.time_of_day import TimeOfDay
+from domain.zone_name import ZoneName
 from edge_bridge.config.schedule import Schedule, TimeSlot
 
 Kbit = Annotated[int, Field(ge=0, le=100_000_000)]
@@ -50,19 +51,10 @@ class UploadConfig(BaseModel):
         max_length=50,
         description="limits by time of day; the first match counts",
     )
-    time_zone: str = Field("UTC", description="time zone of the schedule, such as Europe/Berlin")
+    time_zone: ZoneName = Field(
+        "UTC", description="time zone of the schedule, such as Europe/Berlin"
+    )
     flush_s: int = Field(5, ge=0, le=120, description="seconds to continue uploads during shutdown")
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(
-                f"{name!r} is not a known time zone: use a name such as Europe/Berlin"
-            ) from None
-        return name
 
     @model_validator(mode="before")
     @classmethod

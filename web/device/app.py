@@ -15,6 +15,6 @@ try:
     _settings = get_settings()
     app = make_app("device", web=True, at=(_settings.device_host, _settings.device_port))
     app.producer_only = True
-    services = serve(app, _settings, lambda: app.started and not app.should_stop)
+    services = serve(app, _settings, lambda: app.ready)
 except ConfigError as error:
     sys.exit(f"device: {error}")
