@@ -63,6 +63,7 @@ def rendered(role: str, template: str, site: SiteFile, work: Path, **variables: 
     subprocess.run(
         [BIN / "ansible-playbook", "-i", "inventory.sh", "-e", json.dumps(variables), "play.yml"],
         cwd=work, check=True, stdout=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,  # Ansible refuses one that does not block
         env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8",
              "ANSIBLE_LOCALHOST_WARNING": "false"},
     )  # fmt: skip

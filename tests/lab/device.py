@@ -76,6 +76,7 @@ class Device:
              "-i", str(self.work / "inventory.sh"), "-e", f"@{self.work / 'lab.json'}",
              str(ANSIBLE / "site.yml"), *options],
             cwd=self.work, check=False, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL,  # Ansible refuses one that does not block
             env={**os.environ, "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
                  "ANSIBLE_ROLES_PATH": str(ANSIBLE / "roles"), "LC_ALL": "C.UTF-8",
                  "PATH": f"{BIN}:{os.environ['PATH']}"},
