@@ -136,10 +136,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             "vpn_certificate_file": "x", "vpn_ca_files": ["ca.crt"],
             "vpn_remote_ids": ["cloud.vigil.test"] * 2,
         }  # fmt: skip
-        edge.configure(rendered("vpn", "strongswan.conf.j2", site, work, **options))
+        timing = rendered("vpn", "strongswan.conf.j2", site, work, **options)
+        edge.configure(timing)
         conf = rendered("vpn", "vigil.conf.j2", site, work, **options)
         (edge.folder / "swanctl/conf.d/vigil.conf").write_text(conf.read_text())
-        cloud.configure()
+        # AWS's end gives up a silent peer after 30 s (module `site`); charon's default is minutes.
+        cloud.configure(timing)
         (cloud.folder / "swanctl/conf.d/cloud.conf").write_text(
             "connections {"
             + "".join(CLOUD_CONF.format(number=n, address=a) for n, a in enumerate(TUNNELS, 1))
