@@ -1,8 +1,9 @@
 """8 -> 64 partitions while fragments come: what is lost or decided twice, how long is the pause?
 
-feed       ──────────────────────────────────────────────────────► fragment-arrived
-assemblers ──────────┤ stopped · vigil topics grow · started ├────► chunk-due
-                     └────────────── the pause ─────────────┘
+feed          ────────────────────────────────────────────────────► fragment-arrived
+assemblers    ─────────────────┤ stopped          started ├─────────► chunk-due
+vigil topics grow  ├ prepares ─┤ grows ─────────┤
+                               └────── the pause ─────────┘
 """
 
 import argparse
@@ -12,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 
@@ -53,10 +54,11 @@ async def _run(folder: Path, count: int) -> dict[str, Any]:
             async with Workers(folder, _own(BEFORE), {"assemble": ASSEMBLERS}, relay=False):
                 await _decided(settings, 1)
                 await asyncio.sleep(WARM_S)
+                growth = await _Command.prepared()
                 stopped_s = time.monotonic()
-            growth_began_s = time.monotonic()
-            await _grow()
-            growth_s = time.monotonic() - growth_began_s
+            workers_s = time.monotonic() - stopped_s
+            await growth.finish()
+            growth_s = time.monotonic() - stopped_s
             settings = settings.model_copy(update={"partitions": AFTER})
             before = await _due_count(settings)
             async with Workers(folder, _own(AFTER), {"assemble": ASSEMBLERS}, relay=False) as after:
@@ -76,7 +78,8 @@ async def _run(folder: Path, count: int) -> dict[str, Any]:
     return {
         "cameras": count, "from": BEFORE, "to": AFTER, "fragments": feed.sent,
         **await _verdict(settings, feed),
-        "pause_s": round(pause_s, 1), "growth_s": round(growth_s, 1),
+        "pause_s": round(pause_s, 1), "workers_stopped_s": round(workers_s, 1),
+        "grown_s": round(growth_s, 1),
         "caught_up_s": round(caught_up_s, 1), "workers_ended": ended,
         "load": round(os.getloadavg()[0], 1),
     }  # fmt: skip
@@ -112,14 +115,30 @@ class _SteadyFeed:
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
 
 
-async def _grow() -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", "topics", "grow", "--partitions", str(AFTER)),
-        cwd=Path(__file__).parents[1],
-        stdout=sys.stderr,
-    )
-    if await process.wait():
-        raise VigilError("vigil topics grow failed; see its messages above.")
+class _Command:
+    """`vigil topics grow`, started while the workers run."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def prepared(cls) -> Self:
+        """Start it; return once it asks to stop the workers."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli.main", "topics", "grow", "--partitions", str(AFTER)),
+            cwd=Path(__file__).parents[1],
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        say((await process.stdout.readline()).decode().rstrip())
+        return cls(process)
+
+    async def finish(self) -> None:
+        """Return once it has ended."""
+        output, _ = await self._process.communicate()
+        say(output.decode().rstrip())
+        if self._process.returncode:
+            raise VigilError("vigil topics grow failed; see its messages above.")
 
 
 async def _due_count(settings: Settings) -> int:

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import importlib
+from functools import partial
 from typing import get_args
 
 from streams import topics
@@ -27,14 +28,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     showing = verbs.add_parser("list", help="show each topic, and what is wrong with it")
     showing.set_defaults(run=run_list)
     growing = verbs.add_parser(
-        "grow", help="give all topics more partitions, while all workers are stopped"
+        "grow", help="give all topics more partitions; all workers are stopped when it asks for it"
     )
     growing.add_argument(
         "--partitions", type=int, required=True, help="how many; a multiple of today's number"
     )
     growing.add_argument(
         "--wait-s", type=float, default=60.0,
-        help="how long to wait until all workers have stopped (default 60)",
+        help="how long to wait, once all is prepared, until all workers have stopped (default 60)",
     )  # fmt: skip
     growing.set_defaults(run=run_grow)
     rights = verbs.add_parser(
@@ -71,7 +72,7 @@ def run_grow(args: argparse.Namespace) -> int:
     done = asyncio.run(
         grow(
             all_topics(), groups, args.partitions,
-            settings=settings, within_s=args.wait_s, report=print,
+            settings=settings, within_s=args.wait_s, report=partial(print, flush=True),
         )
     )  # fmt: skip
     if done.topics:

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from domain.errors import ConfigError, StoreError
 from streams.topic_admin import admin, describe, ensure
@@ -78,7 +80,7 @@ async def test_a_growth_that_is_killed_again_and_again_loses_and_doubles_nothing
     assert (await asyncio.to_thread(run_growth, stage)).stdout == "moved 0\n", "it is done"
 
 
-async def newest_entries(stage: Stage) -> dict[tuple[int, str], list[list[int]]]:
+async def newest_entries(stage: Stage) -> dict[tuple[int, str], Any]:
     """Return (partition, camera) -> what the changelog has for it now."""
     found = {}
     for record in await stage.records(f"{stage.app_id}-seen-changelog"):
@@ -99,6 +101,41 @@ async def test_topics_do_not_grow_while_a_worker_runs(stage: Stage) -> None:
     async with admin(stage.settings, 10) as client:
         states = await describe(client, [spec.name_for(stage.settings) for spec in specs])
     assert {state.partitions for state in states.values()} == {BEFORE}
+
+
+async def test_what_a_worker_writes_while_the_growth_prepares_moves_too(stage: Stage) -> None:
+    table = changelog(stage.app_id, "seen")
+    await ensure(specs_of(stage), settings=stage.settings)
+    brokers = stage.settings.kafka_brokers
+    cameras = [f"test/site/cam{number}" for number in range(20)]
+    async with AIOKafkaProducer(bootstrap_servers=brokers) as producer:
+
+        async def write(camera: str, value: bytes | None) -> None:
+            partition = partition_of(camera, BEFORE)
+            key = json.dumps(camera).encode()
+            await producer.send_and_wait(table.name, value, key=key, partition=partition)
+
+        for camera in cameras:
+            await write(camera, b"[1]")
+        worker = AIOKafkaConsumer(stage.topic, group_id=stage.app_id, bootstrap_servers=brokers)
+        await worker.start()
+        asked = asyncio.Event()
+        growing = asyncio.create_task(
+            grow(
+                specs_of(stage), [stage.app_id], AFTER,
+                settings=stage.settings, report=lambda _: asked.set(),
+            )
+        )  # fmt: skip
+        await asyncio.wait_for(asked.wait(), 60)
+        await write(cameras[0], None)
+        for camera in cameras[1:]:
+            await write(camera, b"[2]")
+        await worker.stop()
+        await growing
+    stage.settings = stage.settings.model_copy(update={"partitions": AFTER})
+    assert await newest_entries(stage) == {
+        (partition_of(camera, AFTER), camera): [2] for camera in cameras[1:]
+    }
 
 
 @pytest.mark.parametrize(

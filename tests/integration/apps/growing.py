@@ -9,13 +9,17 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
+from streams import changelog_entries
 from streams.settings import get_settings
 from streams.topic_growth import grow
 from streams.topics import TOPICS, changelog
 
+changelog_entries.IN_FLIGHT = 5
+"""So that the broker has some of the records when the process is killed, and not all."""
+
 sends = itertools.count()
 kill_at = int(os.environ.get("VIGIL_TEST_KILL_AFTER", "-1"))
-send = AIOKafkaProducer.send_and_wait
+send = AIOKafkaProducer.send
 
 
 async def send_some(self: AIOKafkaProducer, *args: Any, **options: Any) -> Any:
@@ -34,5 +38,5 @@ async def main(app: str, partitions: int) -> None:
     print("moved", done.moved)
 
 
-AIOKafkaProducer.send_and_wait = send_some
+AIOKafkaProducer.send = send_some
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))
