@@ -4,7 +4,7 @@ import argparse
 import asyncio
 
 from cli import catalog_restored
-from stores.catalog import Catalog, migrate, schema_status
+from stores.catalog import Catalog, SchemaStatus, migrate, schema_status
 from stores.catalog.row_security import missing_roles, needed_roles, rows_are_checked
 from streams.settings import get_settings
 
@@ -27,6 +27,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run_migrate(_args: argparse.Namespace) -> int:
     """Migrate; prints the version reached."""
     status = asyncio.run(migrate(get_settings().database_url.get_secret_value()))
+    if status.is_newer:
+        print(_newer(status))
+        return 0
     print(f"The catalog's schema is at version {status.current}.")
     _print_row_security()
     return 0
@@ -38,6 +41,9 @@ def run_status(_args: argparse.Namespace) -> int:
     if status.up_to_date:
         print(f"The catalog's schema is at version {status.current}, as needed.")
         _print_row_security()
+        return 0
+    if status.is_newer:
+        print(_newer(status))
         return 0
     print(
         f"The catalog's schema is at version {status.current or 'none'}; "
@@ -55,6 +61,13 @@ def run_roles(_args: argparse.Namespace) -> int:
 
     print(asyncio.run(asked()))
     return 0
+
+
+def _newer(status: SchemaStatus) -> str:
+    return (
+        f"The catalog's schema is at version {status.current}, newer than the {status.needed} of "
+        "this program. It stays so: the programs of one version before work with it."
+    )
 
 
 def _catalog() -> Catalog:

@@ -18,7 +18,7 @@ from sqlalchemy.schema import CreateSchema
 
 from domain.errors import StoreError
 from stores.catalog import row_security
-from stores.catalog.errors import error_text
+from stores.catalog.errors import error_text, first_line
 from stores.catalog.migrate import SchemaStatus
 from stores.catalog.pool import search_path
 
@@ -52,10 +52,14 @@ def _current(connection: Connection) -> SchemaStatus:
     return SchemaStatus(current, heads or "")
 
 
-def _upgrade(connection: Connection, revision: str) -> None:
+def _upgrade(connection: Connection, revision: str, before: str | None) -> None:
     config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    done: list[str] = []
+    config.attributes |= {"connection": connection, "done": done}
+    try:
+        command.upgrade(config, revision)
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise StoreError(_failed(error, done[-1] if done else before, before)) from error
 
 
 async def schema_status(dsn: str) -> SchemaStatus:
@@ -74,15 +78,19 @@ async def migrate(dsn: str, schema: str | None = None, revision: str = "head") -
     """Migrate the schema to the newest version in one transaction; return its version.
 
     Without `schema`, the DSN decides which one. A named schema is created where it is missing.
-    `revision` is an earlier version for a test of upgrades.
-    Raises StoreError where the database does not answer, or has an unknown version.
+    `revision` is an earlier version for a test of upgrades. A newer schema is left as it is.
+    Raises StoreError where the database does not answer, where it has an unknown version, or where
+    a step fails.
     """
     engine = _engine(dsn, schema)
     try:
         async with engine.begin() as connection:
             if schema is not None:
                 await connection.execute(CreateSchema(schema, if_not_exists=True))
-            await connection.run_sync(_upgrade, revision)
+            before = await connection.run_sync(_current)
+            if revision == "head" and before.is_newer:
+                return before
+            await connection.run_sync(_upgrade, revision, before.current)
             if revision == "head":
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None
@@ -97,6 +105,15 @@ async def migrate(dsn: str, schema: str | None = None, revision: str = "head") -
         raise StoreError(_unreachable(error)) from error
     finally:
         await engine.dispose()
+
+
+def _failed(error: Exception, last: str | None, before: str | None) -> str:
+    step = f"after version {last}" if last else "from an empty database"
+    return (
+        f"The catalog cannot be migrated: the step {step} failed ({first_line(error)}). Nothing "
+        f"was changed: the schema is at version {before or 'none'}. Correct the cause, then run "
+        "`vigil catalog migrate` again."
+    )
 
 
 def _unreachable(error: Exception) -> str:

@@ -42,6 +42,13 @@ def error_text(error: BaseException) -> str:
     )
 
 
+def first_line(error: BaseException) -> str:
+    """Return the message of PostgreSQL or of the connection, in one line."""
+    cause = _root_cause(error)
+    text = str(cause).partition("\n")[0]
+    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
+
+
 def simplify_log_record(record: logging.LogRecord) -> bool:
     """Replace the stack trace in a record of asyncpg's pool by the error's text."""
     if record.exc_info and record.exc_info[1] is not None:

@@ -21,6 +21,13 @@ class SchemaStatus:
         """Whether no migration is needed."""
         return self.current == self.needed
 
+    @property
+    def is_newer(self) -> bool:
+        """Whether a newer program has migrated the database. Versions are numbers."""
+        current = self.current or ""
+        numbers = current.isdecimal() and self.needed.isdecimal()
+        return numbers and int(current) > int(self.needed)
+
 
 async def schema_status(dsn: str) -> SchemaStatus:
     """Return the schema's version; StoreError where the database does not answer."""
@@ -33,11 +40,16 @@ async def migrate(dsn: str, schema: str | None = None) -> SchemaStatus:
     """Migrate the schema to the newest version in one transaction; return its version.
 
     Without `schema`, the DSN decides which one. A named schema is created where it is missing.
-    Raises StoreError where the database does not answer, or has an unknown version.
+    A schema that is newer is left as it is: programs of one version before work with it, so that a
+    return to them can run their migration too.
+    Raises StoreError where the database does not answer, where it has an unknown version, or where
+    a step fails; then nothing has changed.
     """
     from stores.catalog import alembic_runner  # noqa: PLC0415
 
     status = await alembic_runner.migrate(dsn, schema)
+    if status.is_newer:
+        return status
     async with Catalog(dsn, size=1, schema=schema) as catalog:
         await fill_chunk_days(catalog)
     return status
