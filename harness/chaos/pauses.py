@@ -26,6 +26,8 @@ class Pauses:
         self._settings = settings
         self._decided: dict[bytes, tuple[int, int]] = {}  # key -> (newest ms, longest ms)
         self._playable: dict[str, tuple[int, float, float]] = {}  # camera -> (last, since, longest)
+        self.worst: tuple[float, float] = (0.0, 0.0)
+        """Beginning and end of the longest playable pause, on the monotonic clock."""
 
     async def __aenter__(self) -> Self:
         name = f"{self._settings.app_prefix}-assemble-open-windows-changelog"
@@ -77,6 +79,8 @@ class Pauses:
                 camera, last_ms = row["camera"], int(row["last_ms"])
                 last, since_s, longest_s = self._playable.get(camera, (last_ms, now_s, 0.0))
                 longest_s = max(longest_s, now_s - since_s)
+                if now_s - since_s > self.worst[1] - self.worst[0]:
+                    self.worst = since_s, now_s
                 if last_ms != last:
                     last, since_s = last_ms, now_s
                 self._playable[camera] = (last, since_s, longest_s)

@@ -1,15 +1,22 @@
 """The chart's containers: its arguments, settings, mounts, probes and rights start the images."""
 
 import asyncio
+import os
+import shutil
+import subprocess
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
 from domain.errors import ConfigError
 from harness.chart_release import ChartRelease, remove_all
+from harness.environment import environment
+from harness.recording_load import RecordingLoad
 from local.images.chart import Cluster, Pod
 from local.images.container import Container
 from local.stack import Stack
@@ -18,6 +25,9 @@ from tests.images.conftest import Images
 
 pytestmark = [pytest.mark.images, pytest.mark.asyncio(loop_scope="module")]
 WITHIN_S = 120
+DISK_BYTES = 64 << 20
+SEED = 20_261_130
+VERSIONS = "/opt/vigil/lib/python3.11/site-packages/stores/catalog/migrations/versions"
 
 
 class Running:
@@ -49,7 +59,8 @@ async def running(
             if program != "migration":
                 found.pods[program] = release.cluster.pod(workload)
                 await asyncio.to_thread(found.pods[program].start)
-        yield found
+        with environment({**stack.env, **quick(name)}):
+            yield found
     finally:
         if found is not None:
             await asyncio.to_thread(remove_all, list(found.pods.values()), print)
@@ -98,15 +109,110 @@ async def test_a_migration_that_cannot_be_read_is_named(
     unreadable = tmp_path / "v0001_catalog.py"
     unreadable.write_text("")
     unreadable.chmod(0)
-    versions = "/opt/vigil/lib/python3.11/site-packages/stores/catalog/migrations/versions"
     container = Container(
         images.engine, "vigil-unreadable-migration", running.image, ("vigil", "catalog", "migrate"),
-        mounts={f"{versions}/v0001_catalog.py": unreadable},
+        mounts={f"{VERSIONS}/v0001_catalog.py": unreadable},
         env={"VIGIL_DATABASE_URL": running.release.settings.database_url.get_secret_value()},
     )  # fmt: skip
     ended = await asyncio.to_thread(container.run)
     assert ended.code == 1
     assert "v0001_catalog.py" in ended.output and "Traceback" not in ended.output
+
+
+def last_step_that_fails(folder: Path) -> Path:
+    """Write the newest step of the schema, with an error at its end; return it."""
+    last = max(Path("stores/catalog/migrations/versions").glob("v*.sql"))
+    broken = folder / last.name
+    broken.write_text(last.read_text() + "\nSELECT 1 / 0;\n")
+    return broken
+
+
+async def test_a_migration_that_fails_half_way_changes_nothing(
+    running: Running, images: Images, tmp_path: Path
+) -> None:
+    """Its last step first does its work, then fails; the whole one then goes through."""
+    owner = running.release.settings.database_url.get_secret_value()
+    server, _, _ = owner.rpartition("/")
+    connection = await asyncpg.connect(owner)
+    await connection.execute("CREATE DATABASE half_way")
+    await connection.close()
+    broken = last_step_that_fails(tmp_path)
+
+    def migration(mounts: dict[str, Path]) -> Container:
+        return Container(
+            images.engine, "vigil-half-way", running.image, ("vigil", "catalog", "migrate"),
+            mounts=mounts, env={"VIGIL_DATABASE_URL": f"{server}/half_way"},
+        )  # fmt: skip
+
+    failed = await asyncio.to_thread(migration({f"{VERSIONS}/{broken.name}": broken}).run)
+    assert failed.code == 1
+    assert "failed (DivisionByZeroError: division by zero)" in failed.output
+    assert "Nothing was changed: the schema is at version none" in failed.output
+    assert len(failed.output.splitlines()) == 1, failed.output
+    connection = await asyncpg.connect(f"{server}/half_way")
+    assert await connection.fetchval("SELECT to_regclass('tenants')") is None
+    await connection.close()
+    again = await asyncio.to_thread(migration({}).run)
+    assert again.code == 0, again.output
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Let a file system of DISK_BYTES be in a folder; yields it."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
+    subprocess.run(mount, check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Write a file until its disk is full; return it."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return ballast
+
+
+async def ends_of_a_full_disk(pod: Pod) -> None:
+    ended = await asyncio.to_thread(pod.wait_end, WITHIN_S)
+    assert ended.code, ended.output
+    assert "The disk of the tables is full" in ended.output
+    assert "Nothing is lost" in ended.output
+    await asyncio.to_thread(pod.remove)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
+async def test_a_full_disk_of_the_assembler_loses_nothing(running: Running) -> None:
+    """It fills while cameras record; the assembler ends and says why, also at its next start."""
+    pod = running.pods["assembler"]
+    await asyncio.to_thread(pod.stop)
+    await asyncio.to_thread(pod.remove)
+    workload = running.release.manifests(running.image)["assembler"]
+    disk = running.release.cluster.folder / pod.name / "data"
+    shutil.rmtree(disk)
+    disk.mkdir()
+    settings = running.release.settings
+    with small_disk(disk):
+        running.pods["assembler"] = pod = running.release.cluster.pod(workload)
+        await asyncio.to_thread(pod.start)
+        await asyncio.to_thread(pod.wait_ready, WITHIN_S)
+        load = RecordingLoad(settings, "full", 16, SEED, print, pace_s=0.2)
+        async with load:
+            ballast = await asyncio.to_thread(fill, disk)
+            await ends_of_a_full_disk(pod)
+            await asyncio.to_thread(pod.start)  # as the kubelet does
+            await ends_of_a_full_disk(pod)
+            ballast.unlink()  # the disk has grown
+            await asyncio.to_thread(pod.start)
+            await asyncio.to_thread(pod.wait_ready, WITHIN_S)
+            figures = await load.settled(WITHIN_S)
+    assert figures["clean"], figures
+    assert figures["fragments"] > 100, figures
 
 
 async def test_all_programs_end_within_their_grace_period(running: Running) -> None:

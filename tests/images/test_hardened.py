@@ -1,7 +1,8 @@
 """Each image, hardened: its user, its rights, what it says about wrong settings, how it ends."""
 
 import json
-import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -143,17 +144,18 @@ def test_a_device_without_its_cloud_records_and_ends_in_time(
         volumes={"/var/lib/vigil": tmp_path / "device"},
     )  # fmt: skip
     container.start()
-    wait_healthy(container)
+    wait_until(container, lambda: container.health() == 0, "healthy")
+    spool = tmp_path / "device/spool"
+    wait_until(container, lambda: any(spool.rglob("*.frag")), "recording")
     ended = container.stop(within_s=30)
     assert ended.code == 0, ended.output
-    assert list((tmp_path / "device/spool").rglob("*.ts"))
+    assert not list(spool.rglob("*.part")), "the last fragment was not completed"
 
 
-def wait_healthy(container: Container) -> None:
-    """Run the HEALTHCHECK until it passes."""
-    for _ in range(120):
-        if container.health() == 0:
-            return
+def wait_until(container: Container, condition: Callable[[], bool], what: str) -> None:
+    """Wait until a container that runs is as the condition says."""
+    deadline = time.monotonic() + SOON_S
+    while not condition():
         assert container.running, container.output()
-        subprocess.run(["sleep", "0.5"], check=True)
-    raise AssertionError(f"not healthy:\n{container.output()}")
+        assert time.monotonic() < deadline, f"not {what}:\n{container.output()}"
+        time.sleep(0.5)

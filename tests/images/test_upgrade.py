@@ -10,7 +10,7 @@ import pytest
 
 from harness.chart_release import ChartRelease
 from harness.environment import services
-from harness.upgrade.upgrade import SETTINGS, Upgrade
+from harness.upgrade.upgrade import SETTINGS, Upgrade, next_version
 from tests.images.conftest import Images
 
 pytestmark = pytest.mark.images
@@ -24,8 +24,9 @@ ONE_EACH = dict.fromkeys(
 def test_an_upgrade_and_a_rollback_lose_and_double_nothing(images: Images, tmp_path: Path) -> None:
     with services(tmp_path / "stack", SETTINGS) as stack:
         release = ChartRelease(images.engine, stack, tmp_path / "release", SETTINGS)
+        image = images.name("vigil-cloud")
         upgrade = Upgrade(
-            images.engine, release, images.name("vigil-cloud"), 4, SEED, replicas=ONE_EACH
+            release, next_version(images.engine, image), image, 4, SEED, replicas=ONE_EACH
         )
         figures = asyncio.run(upgrade.run())
     assert figures["clean"], figures
