@@ -4,9 +4,11 @@ aioboto3, which the cloud uses, costs 40 MiB for the two services (docs/design/e
 """
 
 import asyncio
+import hashlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 from urllib.request import getproxies, proxy_bypass
@@ -28,6 +30,7 @@ _CONNECT_S = 5.0
 _KEEP_ALIVE_S = 12.0
 """How long an idle connection is used again; AWS closes it after 20 s."""
 MAX_RESPONSE_BYTES = 16 << 20
+EMPTY_SHA256 = hashlib.sha256().hexdigest()
 _HEADERS_THAT_AIOHTTP_ADDS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -106,6 +109,43 @@ class SignedHttpClient:
         `url` is encoded as `encode_path` does, without a query. Raises CredentialsError,
         StoreError, aiohttp.ClientError, OSError, TimeoutError, ValueError for an impossible URL.
         """
+        target, signed = await self._signed(method, url, headers, payload_sha256, region)
+        started_s = time.monotonic()
+        failed = True
+        try:
+            response = await self._exchange(method, target, signed, body)
+            status = response.status
+            # 404 and 412 are expected: we ask whether an object exists.
+            failed = status >= 500 or status in (400, 403, 429)
+            return response
+        finally:
+            outcome = "failed" if failed else "ok"
+            record_call(self._service, operation, outcome, time.monotonic() - started_s)
+
+    @asynccontextmanager
+    async def stream(
+        self, url: str, headers: Mapping[str, str], *, region: str | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """GET a large object: the response is yielded as soon as its headers are there.
+
+        Whatever its status. Raises as `request` does. Nothing limits how long the body takes.
+        """
+        assert self._session is not None
+        target, signed = await self._signed("GET", url, headers, EMPTY_SHA256, region)
+        async with self._session.get(
+            target, headers=signed, allow_redirects=False, proxy=_proxy(target)
+        ) as response:
+            yield response
+
+    async def _signed(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        payload_sha256: str,
+        region: str | None,
+    ) -> tuple[URL, dict[str, str]]:
+        """Return the address, and the headers with the signature."""
         credentials = await self._credentials.get()
         target = URL(url, encoded=True)
         if target.host is None:
@@ -120,17 +160,7 @@ class SignedHttpClient:
             service=self._service,
             now_ms=utc_ms(),
         )
-        started_s = time.monotonic()
-        failed = True
-        try:
-            response = await self._exchange(method, target, signed, body)
-            status = response.status
-            # 404 and 412 are expected: we ask whether an object exists.
-            failed = status >= 500 or status in (400, 403, 429)
-            return response
-        finally:
-            outcome = "failed" if failed else "ok"
-            record_call(self._service, operation, outcome, time.monotonic() - started_s)
+        return target, signed
 
     async def _exchange(
         self, method: str, url: URL, headers: Mapping[str, str], body: bytes | UploadFile

@@ -4,7 +4,6 @@ As stores/objects.py, which the cloud uses, but without aioboto3.
 """
 
 import base64
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,11 +17,10 @@ from stores.aws_endpoint import AwsEndpoint
 from stores.aws_errors import AwsResponseError, connection_error_text, store_error
 from stores.bucket_check import BucketCheck
 from stores.object_info import ObjectInfo, decode_checksum
-from stores.signed_http import HttpResponse, SignedHttpClient, error_code
+from stores.signed_http import EMPTY_SHA256, HttpResponse, SignedHttpClient, error_code
 from stores.sigv4 import encode_path
 from stores.upload_file import UploadFile
 
-_EMPTY_SHA256 = hashlib.sha256().hexdigest()
 _METADATA = "x-amz-meta-"
 _METHODS = {
     "PutObject": "PUT", "HeadObject": "HEAD", "GetObject": "GET", "DeleteObject": "DELETE",
@@ -113,6 +111,19 @@ class SignedObjectStore(SignedHttpClient):
         async with _translate_errors(f"reading {key}"):
             return (await self._call("GetObject", key, {})).body
 
+    @asynccontextmanager
+    async def stream_object(
+        self, key: str, headers: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """GET a large object, with headers such as Range; see SignedHttpClient.stream."""
+        endpoint = self._bucket_endpoint
+        url = f"{endpoint.bucket_url(self.bucket)}/{encode_path(key)}"
+        async with self.stream(url, headers, region=endpoint.region) as response:
+            if response.status >= 300:
+                # The caller's next try goes to the bucket's own region.
+                self._learn_region(HttpResponse(response.status, response.headers, b""))
+            yield response
+
     async def delete(self, key: str) -> None:
         """Delete an object. One that does not exist is not an error."""
         async with _translate_errors(f"deleting {key}"):
@@ -121,7 +132,7 @@ class SignedObjectStore(SignedHttpClient):
     async def _bucket_exists(self) -> bool:
         action = f"finding the bucket {self.bucket}"
         async with _translate_errors(action):
-            response = await self._send("HeadBucket", "", {}, b"", _EMPTY_SHA256)
+            response = await self._send("HeadBucket", "", {}, b"", EMPTY_SHA256)
         if response.status >= 500:
             raise store_error(action, response.status, str(response.status))
         return response.status != 404  # 403: it exists, and we may not list it
@@ -129,7 +140,7 @@ class SignedObjectStore(SignedHttpClient):
     async def is_reachable(self) -> bool:
         """Return whether the store responds at all, even with an error."""
         try:
-            await self._send("HeadBucket", "", {}, b"", _EMPTY_SHA256)
+            await self._send("HeadBucket", "", {}, b"", EMPTY_SHA256)
         except (StoreError, aiohttp.ClientError, OSError, ValueError):
             return False
         return True
@@ -141,7 +152,7 @@ class SignedObjectStore(SignedHttpClient):
         headers: Mapping[str, str],
         body: bytes | UploadFile = b"",
         *,
-        payload_sha256: str = _EMPTY_SHA256,
+        payload_sha256: str = EMPTY_SHA256,
     ) -> HttpResponse:
         """Return a response with success; raises AwsResponseError for any other."""
         response = await self._send(operation, key, headers, body, payload_sha256)
