@@ -7,7 +7,7 @@ BIN := .venv/bin
 NATIVE := media/native/Cargo.toml media/native/Cargo.lock $(wildcard media/native/src/*.rs)
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo dashboard test slow chaos newest gpu infra lab images bases test-images sbom nightly plan check docs fuzz format lock push sign verify release deploy freeze unfreeze test-release
+.PHONY: help setup system demo dashboard test slow chaos newest gpu infra lint-infra lab images bases test-images sbom nightly plan check docs fuzz format lock push sign verify release deploy freeze unfreeze test-release
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -46,6 +46,10 @@ gpu: ## test and measure local inference on this machine's NVIDIA GPU
 infra: setup ## test the infrastructure: Terraform against substitutes of AWS, the charts
 	@bash local/setup/infra.sh
 	$(BIN)/python -m pytest -q -m infra --numprocesses 2 --dist loadfile tests/infra
+
+lint-infra: setup ## let Checkov and tflint read Terraform and the charts
+	@bash local/setup/lint.sh
+	$(BIN)/python -m pytest -q -m infra tests/infra/test_scanners.py
 
 lab: setup ## try a site in namespaces: a device by Ansible, its VPN with cuts and certificates (root)
 	@bash local/setup/packages.sh buildah podman runc mmdebstrap catatonit openssh-client nftables strongswan-swanctl charon-systemd libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins

@@ -2,6 +2,7 @@
 # apply.sh ENVIRONMENT ROOT HASH: apply the plan with this hash, which a person has read and approved.
 # Another file is refused here, and a plan of a state that changed since is refused by Terraform.
 set -euo pipefail
+# shellcheck source=terraform/common.sh
 source "$(dirname "$0")/common.sh"
 hash=${3:-}
 if ! [[ $hash =~ ^[0-9a-f]{64}$ ]]; then

@@ -1,8 +1,9 @@
+# shellcheck shell=bash
 # Sourced by plan.sh, apply.sh and drift.sh, with ENVIRONMENT and ROOT: names what both mean.
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 environment=${1:-} root=${2:-}
 if [ ! -d "environments/$environment" ] || [ -z "$environment" ] || [ ! -d "roots/$root" ] || [ -z "$root" ]; then
-    echo "Name an environment ($(ls environments | xargs)) and a root ($(ls roots | xargs)):" >&2
+    echo "Name an environment ($(echo environments/* | sed "s#environments/##g")) and a root ($(echo roots/* | sed "s#roots/##g")):" >&2
     echo "    make $(basename "$0" .sh) ENV=dev ROOT=network" >&2
     exit 2
 fi

@@ -3,6 +3,7 @@
 # drift.sh ENVIRONMENT ROOT report: send what was found as a metric; fail where there is a difference.
 # A plan that failed is not reported: the alarm vigil-drift-unknown notices (module cicd).
 set -euo pipefail
+# shellcheck source=terraform/common.sh
 source "$(dirname "$0")/common.sh"
 found=$(cd .. && pwd)/build/drift/$environment-$root
 if [ "${3:-}" = report ]; then

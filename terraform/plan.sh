@@ -4,6 +4,7 @@
 # environments/ENVIRONMENT. With KEEP=yes the plan is put into the bucket of states, by its hash: the
 # pipeline applies it after a person's approval.
 set -euo pipefail
+# shellcheck source=terraform/common.sh
 source "$(dirname "$0")/common.sh"
 initialise
 saved=$PWD/roots/$root/$environment.tfplan

@@ -27,6 +27,9 @@ echo "onnxruntime ; sys_platform == 'never'" >"$overrides"
 compile inference-gpu.txt --extra cloud --extra trace --extra gpu --constraints "$constraints"
 compile edge-gpu.txt --extra edge --extra gpu --constraints "$constraints" --overrides "$overrides"
 sed -i '/^onnxruntime==.*never/,/^[a-z]/{/^onnxruntime==.*never/d;/^ /d}' requirements/edge-gpu.txt
+# Checkov has an environment of its own (local/setup/lint.sh).
+.venv/bin/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header \
+    --no-annotate --quiet --output-file requirements/checkov.txt <<<'checkov>=3.3.30'
 # What builds the package itself and its extension, where nothing else of dev.txt is installed.
 for package in semantic-version setuptools setuptools-rust; do
     sed -n "/^$package==/,/^[a-z]/{/^$package==/p;/^ /p}" requirements/dev.txt

@@ -57,6 +57,7 @@ resource "aws_iam_role_policy_attachment" "node" {
 resource "aws_cloudwatch_log_group" "this" {
   name              = "/aws/eks/${var.name}/cluster"
   retention_in_days = var.log_days
+  kms_key_id        = var.log_kms_key_arn
 }
 
 resource "aws_eks_cluster" "this" {

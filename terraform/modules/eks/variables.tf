@@ -9,11 +9,6 @@ variable "kubernetes_version" {
   default     = "1.34"
 }
 
-variable "vpc_id" {
-  description = "The VPC."
-  type        = string
-}
-
 variable "subnet_ids" {
   description = "Private subnets, by zone."
   type        = map(string)
@@ -39,6 +34,11 @@ variable "namespaces" {
   description = "Namespaces that the deploy roles edit."
   type        = set(string)
   default     = ["vigil", "vigil-inference"]
+}
+
+variable "log_kms_key_arn" {
+  description = "Key of the logs."
+  type        = string
 }
 
 variable "log_days" {

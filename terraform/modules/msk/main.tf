@@ -54,6 +54,7 @@ resource "aws_msk_configuration" "this" {
 resource "aws_cloudwatch_log_group" "brokers" {
   name              = "/vigil/${var.name}/kafka"
   retention_in_days = var.log_days
+  kms_key_id        = var.log_kms_key_arn
 }
 
 resource "aws_msk_cluster" "this" {

@@ -54,6 +54,11 @@ variable "broker_disk_gib" {
   default     = 200
 }
 
+variable "log_kms_key_arn" {
+  description = "Key of the logs."
+  type        = string
+}
+
 variable "log_days" {
   description = "How long broker logs are kept, days."
   type        = number

@@ -6,6 +6,9 @@ data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
 
 data "aws_iam_policy_document" "key" {
+  # checkov:skip=CKV_AWS_109: a key's policy: * is this key
+  # checkov:skip=CKV_AWS_111: the same
+  # checkov:skip=CKV_AWS_356: the same
   statement {
     sid       = "Account"
     actions   = ["kms:*"]
@@ -16,12 +19,31 @@ data "aws_iam_policy_document" "key" {
     }
   }
   statement {
-    sid       = "LogsAndAlarms"
+    sid       = "Logs"
     actions   = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:GenerateDataKey", "kms:DescribeKey"]
     resources = ["*"]
     principals {
       type        = "Service"
-      identifiers = ["logs.${data.aws_region.current.name}.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com"]
+      identifiers = ["logs.${data.aws_region.current.name}.amazonaws.com"]
+    }
+    condition {
+      test     = "ArnLike"
+      variable = "kms:EncryptionContext:aws:logs:arn"
+      values   = ["arn:aws:logs:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:log-group:*"]
+    }
+  }
+  statement {
+    sid       = "Alarms"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = ["*"]
+    principals {
+      type        = "Service"
+      identifiers = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
     }
   }
 }

@@ -12,7 +12,7 @@ mock_provider "aws" {
 
 variables {
   name             = "vigil-test"
-  vpc_id           = "vpc-1"
+  log_kms_key_arn  = "arn:aws:kms:us-east-1:123456789012:key/1"
   subnet_ids       = { a = "subnet-1", b = "subnet-2", c = "subnet-3" }
   admin_role_arns  = { break-glass = "arn:aws:iam::123456789012:role/admin" }
   deploy_role_arns = { pipeline = "arn:aws:iam::123456789012:role/deploy" }

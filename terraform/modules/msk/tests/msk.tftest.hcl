@@ -18,6 +18,7 @@ variables {
   vpc_id                    = "vpc-1"
   subnet_ids                = { a = "subnet-1", b = "subnet-2", c = "subnet-3" }
   client_security_group_ids = { nodes = "sg-1" }
+  log_kms_key_arn           = "arn:aws:kms:us-east-1:123456789012:key/1"
   alarm_topic_arns          = ["arn:aws:sns:us-east-1:123456789012:alarms"]
 }
 
