@@ -16,7 +16,7 @@ BENCHES = {
     "latency": "time from a closed fragment to playable, and from a picture to its detection",
     "fleet": "cost of a fleet of cameras, events only, at the real rate",
     "stream": "events a second through one assembler, Quix Streams and a bare loop",
-    "scale": "memory and CPU by cameras, 8 -> 64 partitions under load, SlowDown, AWS's quotas",
+    "scale": "cost by cameras, 8 -> 64 partitions under load, SlowDown, AWS's quotas",
     "recovery": "time from the kill of an assembler to its first event, and to no lag",
     "catalog": "a catalog of years: time and locks of look-ups, and who waits for a day's list",
     "api": "requests a second of the API, compared with a bare handler and the same SQL",

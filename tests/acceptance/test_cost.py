@@ -25,13 +25,13 @@ from domain.events import ChunkComplete, Deleted, Event, FragmentArrived, Heartb
 from domain.identity import parse_fragment_key
 from domain.retention import Margins, RetentionRule
 from domain.times import utc_ms
+from harness.counting_gate import CountingGate, S3Request
 from stores.catalog import retention_rules
 from stores.objects import ObjectStore
 from streams.storage import make_object_store
 from streams.topics import TOPICS
 from tests.cloud import Cloud, quick
 from tests.conftest import Services
-from tests.counting_gate import CountingGate, S3Request
 from tests.edge import Edge
 from tests.footage import write_clip
 from tests.outcome import newest_chunks, registered
