@@ -77,8 +77,10 @@ def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             "VIGIL_PARTITIONS": "8",
         }
         with own_services("requests") as (_, scratch), environment(names):
-            case = _Case(scratch, cameras, arguments.request_windows, arguments.request_speed)
-            found.append(asyncio.run(case.run()))
+            fleet = _CountedFleet(
+                scratch, cameras, arguments.request_windows, arguments.request_speed
+            )
+            found.append(asyncio.run(fleet.run()))
             say(f"{cameras} cameras: {found[-1]}")
     return [*found, compared(found)]
 
@@ -103,7 +105,7 @@ def compared(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 @dataclass
-class _Camera:
+class _SimulatedRun:
     """One camera and its run."""
 
     camera: str
@@ -111,7 +113,7 @@ class _Camera:
     start_ms: int
 
 
-class _Case:
+class _CountedFleet:
     """So many cameras, each with one whole run."""
 
     def __init__(self, folder: Path, cameras: int, windows: int, speed: float) -> None:
@@ -120,7 +122,7 @@ class _Case:
         self._fragments = windows * EACH
         start_ms = (utc_ms() - 3_600_000) // WINDOW_MS * WINDOW_MS
         self._cameras = [
-            _Camera(
+            _SimulatedRun(
                 f"bench/site-{number // 10:03}/cam-{number:04}",
                 new_run_id(start_ms, number.to_bytes(10, "big")),
                 start_ms,
@@ -193,7 +195,7 @@ class _Case:
                     due_s += step_s
                     await asyncio.sleep(max(0.0, due_s - time.monotonic()))
 
-    async def _step(self, each: _Camera, seq: int, store: ObjectStore, queue: Queue) -> None:
+    async def _step(self, each: _SimulatedRun, seq: int, store: ObjectStore, queue: Queue) -> None:
         """Start the run (-1), send a fragment, or end the run."""
         end_ms = each.start_ms + self._fragments * FRAGMENT_MS
         if seq == -1:
