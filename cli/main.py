@@ -25,6 +25,7 @@ GROUPS = {
     "site": "keep a site's configuration in the catalog",
     "config-key": "make the key that signs sites' configurations",
     "device": "enrol devices, list and revoke them",
+    "fleet": "update the devices: releases, rollouts over rings",
     "key": "create and revoke API keys",
     "user": "create users, say what they may do, erase them",
     "fsck": "compare S3 with the catalog, and repair them",

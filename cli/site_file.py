@@ -23,6 +23,7 @@ from domain.times import utc_ms
 from domain.validation_text import explain_all
 from edge_bridge.config import read
 from stores.catalog import Catalog
+from stores.catalog.fleet import set_update_policy
 from stores.catalog.site_configs import get_config, set_config
 from streams.settings import get_settings
 from streams.storage import admin_catalog
@@ -45,7 +46,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     )
     listing.set_defaults(run=run_inventory)
     applying = verbs.add_parser(
-        "apply", help="bring names, time zones and limits of uploads into the catalog"
+        "apply", help="bring names, time zones, rings and limits of uploads into the catalog"
     )
     applying.add_argument("path", type=Path, nargs="+", help="a file, or a folder of them")
     applying.set_defaults(run=run_apply)
@@ -119,6 +120,9 @@ def run_apply(args: argparse.Namespace) -> int:
         async with admin_catalog(get_settings()) as catalog:
             for site in sites.values():
                 await register_site(catalog, site.site, site.name or None, site.time_zone)
+                await set_update_policy(
+                    catalog, site.site, site.ring, site.maintenance, utc_ms(), origin=cli_origin()
+                )
                 print(f"{site.site}: {await _limit_uploads(catalog, site)}")
 
     asyncio.run(applying())

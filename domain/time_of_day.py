@@ -8,10 +8,13 @@ from pydantic import BeforeValidator
 
 
 def _parse_time(value: object) -> object:
-    """Parse "08:00". YAML reads an unquoted 18:00 as 1,080: the minutes of the day."""
+    """Parse "08:00", or "08:00:00", which JSON has of it.
+
+    YAML reads an unquoted 18:00 as 1,080: the minutes of the day.
+    """
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 24 * 60:
         return clock_time(value // 60, value % 60)
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2}):(\d\d)", value)):
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,2}):(\d\d)(?::00)?", value)):
         hour, minute = int(match[1]), int(match[2])
         if (hour, minute) == (24, 0):
             return clock_time(0, 0)

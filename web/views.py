@@ -30,6 +30,7 @@ from web.edge_config import EdgeConfigView, SignedEdgeConfigView
 from web.edges import EdgesView
 from web.events import EventsView
 from web.filmstrip import FilmstripView
+from web.fleet import FleetView, SiteUpdateLockView
 from web.groups import GroupsView, GroupView
 from web.health import HealthView, MetricsView, ReadyView
 from web.holds import HoldLiftView, HoldsView, HoldView
@@ -52,6 +53,15 @@ from web.pages import PagesView
 from web.playlist import PlaylistView
 from web.reference import DOCUMENT, DocsStyleView, DocsView, OpenApiView, ProblemKindView
 from web.retention import RetentionPreviewView, RulesView, RuleView
+from web.rollouts import (
+    ReleasesView,
+    RolloutPauseView,
+    RolloutResumeView,
+    RolloutRollbackView,
+    RolloutStopView,
+    RolloutsView,
+    RolloutView,
+)
 from web.runs import RunsView
 from web.second_factor import SecondFactorRulesView, SecondFactorRuleView
 from web.services import SERVICES, Services, make_services
@@ -115,6 +125,15 @@ VIEWS: tuple[type[View], ...] = (
     DeviceRevocationView,
     DeviceUnlockView,
     EnrolmentCodesView,
+    FleetView,
+    SiteUpdateLockView,
+    ReleasesView,
+    RolloutsView,
+    RolloutView,
+    RolloutPauseView,
+    RolloutResumeView,
+    RolloutRollbackView,
+    RolloutStopView,
     EventsView,
     ChunksView,
     TimelineView,

@@ -58,7 +58,13 @@ class TableRule:
 
 RULES: Sequence[TableRule] = (
     TableRule("tenants", "id", web="SELECT, INSERT, UPDATE (name)", index=_READ),
-    TableRule("sites", "tenant", web="SELECT, INSERT, UPDATE (name, zone, unsigned)", index=_READ),
+    TableRule(
+        "sites",
+        "tenant",
+        web="SELECT, INSERT, UPDATE (name, zone, unsigned)",
+        index=_READ,
+        link="SELECT (id, zone)",
+    ),
     TableRule(
         "cameras",
         "id",
@@ -85,7 +91,11 @@ RULES: Sequence[TableRule] = (
         index=_WRITE,
     ),
     TableRule(
-        "edges", "site", web=_READ, index=_WRITE, link="SELECT (site, edge, cameras, heard_ms)"
+        "edges",
+        "site",
+        web=_READ,
+        index=_WRITE,
+        link="SELECT (site, edge, cameras, heard_ms, spool_waiting, spool_oldest_ms)",
     ),
     TableRule("site_configs", "site", web=_READ, index=_READ, link=_READ),
     TableRule("config_keys", None, web=_READ, index=_READ, link=_READ),  # public keys
@@ -121,6 +131,18 @@ RULES: Sequence[TableRule] = (
         index=_READ,
         link="SELECT, UPDATE (used_ms, used_by, failures)",
     ),
+    # A release is signed by a command: no worker adds one.
+    TableRule("releases", None, web="SELECT, UPDATE (withdrawn_ms, withdrawn_why)", link=_READ),
+    TableRule(
+        "rollouts",
+        None,
+        web="SELECT, INSERT, UPDATE",
+        link="SELECT, UPDATE (state, ring, soak_since_ms, reason, changed_ms, ring_ms, ended_ms, "
+        "round)",
+    ),
+    TableRule("rollout_devices", "device", web=_READ, link=_WRITE),
+    TableRule("device_software", "device", web=_READ, link=_WRITE),
+    TableRule("site_updates", "site", web="SELECT, INSERT, UPDATE", link=_READ),
     TableRule("retention_rules", "scope", web=_WRITE, index=_READ),
     TableRule(
         "legal_holds",

@@ -60,6 +60,8 @@ WEB_WRITES = {
     # devices
     "put_enrolled_device", "end_device_keys", "add_device_key", "renew_device", "set_device_state",
     "add_enrolment_code", "delete_old_codes", "use_code", "count_code_failure",
+    # updates
+    "add_rollout", "set_rollout", "withdraw_release", "lock_site_updates", "set_site_update_policy",
 }  # fmt: skip
 """Every statement that changes something and that the web may execute."""
 LINK_WRITES = {
@@ -67,6 +69,8 @@ LINK_WRITES = {
     "close_edge_link", "finish_edge_command", "expire_edge_commands", "delete_old_edge_commands",
     "put_enrolled_device", "end_device_keys", "add_device_key", "renew_device", "set_device_state",
     "use_code", "count_code_failure",
+    "set_rollout", "put_rollout_device", "drop_gone_rollout_devices", "note_before_update",
+    "put_device_software",
 }  # fmt: skip
 """Every statement that changes something and that link workers may execute."""
 FILLED = {

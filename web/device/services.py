@@ -21,6 +21,7 @@ from streams.server_certificate import CHECK_S, ServerCertificate
 from streams.settings import Settings
 from streams.storage import LazyStore, link_catalog, make_credential_issuer
 from web.device.attempts import FailureLimit
+from web.device.fleet_reconciler import FleetReconciler
 from web.device.link_service import LinkService
 from web.live.relay import LiveRelay
 from web.problems import ProblemError
@@ -47,6 +48,8 @@ class DeviceServices:
     """The sockets of devices, and the address for other workers."""
     live: LiveRelay = field(init=False)
     """The live pictures that this worker relays."""
+    fleet: FleetReconciler = field(init=False)
+    """Advances rollouts of updates."""
 
     def __post_init__(self) -> None:
         """Read the files."""
@@ -66,6 +69,7 @@ class DeviceServices:
             self.issuer = LazyStore(lambda: issuer)
         self.link = LinkService(settings, self.catalog, self.clock_ms)
         self.live = LiveRelay(self.link, self.catalog, self.clock_ms)
+        self.fleet = FleetReconciler(self.catalog, self.clock_ms)
 
     @property
     def ca(self) -> DeviceCa:

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from domain.errors import VigilError
+from domain.fleet.messages import UPDATE_PATH
 from domain.link_messages import LINK_PATH
 from stores.http_server import MAX_CONNECTIONS, BoundedRunner, ConnectionLimits
 from streams.server_certificate import tls_site
@@ -20,6 +21,7 @@ from web.device.enrol import enrol
 from web.device.middleware import DEVICE, authenticate, identify, report_errors
 from web.device.renew import renew
 from web.device.services import DEVICE_SERVICES, DeviceServices
+from web.device.update import exchange
 from web.live.relay import DEVICE_LIVE_PATH
 from web.middleware import SERVER_NAME
 
@@ -38,10 +40,14 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> DeviceS
         response.headers.setdefault("Cache-Control", "no-store")
 
     async def running(_: web.Application) -> AsyncIterator[None]:
-        watch = asyncio.create_task(services.watch_files())
+        tasks = [
+            asyncio.create_task(services.watch_files()),
+            asyncio.create_task(services.fleet.run()),
+        ]
         async with services.registry.running():
             yield
-        watch.cancel()
+        for task in tasks:
+            task.cancel()
 
     application.on_response_prepare.append(add_headers)
     application.cleanup_ctx.append(running)
@@ -69,6 +75,7 @@ def add_routes(application: web.Application) -> None:
     router.add_get("/device/v1/status", _status)
     router.add_post("/device/v1/credentials", give_credentials)
     router.add_get("/device/v1/config", give_config)
+    router.add_post(UPDATE_PATH, exchange)
     router.add_get(LINK_PATH, _link)
     router.add_get(DEVICE_LIVE_PATH, _live)
 

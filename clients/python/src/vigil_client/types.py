@@ -331,6 +331,19 @@ class CreatedUser(TypedDict):
     """It is shown once, and stored nowhere. He changes it."""
 
 
+class CurrentRollout(TypedDict):
+    """The rollout that devices follow, for those who may not see all of it."""
+
+    id: int
+    """Its number."""
+    version: str
+    """Version of its release."""
+    state: Literal["running", "paused", "halted", "rolling-back", "finished", "rolled-back", "stopped"]
+    """As in `/api/v1/rollouts`."""
+    ring: Literal["lab", "canary", "early", "rest"]
+    """The newest ring that is open."""
+
+
 class Detection(TypedDict):
     """One object in one frame."""
 
@@ -521,6 +534,63 @@ class FiringAlert(TypedDict):
     """page: now. ticket: in working hours."""
     count: int
     """How many of it fire."""
+
+
+class Fleet(TypedDict):
+    """One device: what it runs, and its update in the current rollout."""
+
+    device: str
+    """tenant/site/device"""
+    site: str
+    """tenant/site"""
+    ring: Literal["lab", "canary", "early", "rest"]
+    """In the current rollout, else of the site's file."""
+    hardware: str | None
+    """Such as x86-64; null: it has no update agent, as the next four."""
+    release: int | None
+    """That it runs; null: by none that is known."""
+    version: str | None
+    """Of that release."""
+    image: str | None
+    """Digest of its recorder's image; null: not known."""
+    system: str | None
+    """Version of its system."""
+    software: str | None
+    """Version of its recorder, by its heartbeat."""
+    state: Literal["pending", "waiting", "downloading", "installing", "checking", "succeeded", "returned", "failed", "refused"] | None
+    """Of its update: `waiting` for its window or a lock, `returned`: the old version runs again, `refused`: nothing was changed. Null: it is not in the rollout."""
+    reason: str | None
+    """In words: what it waits for, or what is wrong."""
+    behind: str | None
+    """Why it does not run the release of the current rollout; null: it does."""
+    fault: str | None
+    """What a halt rule sees in it after its update; null: nothing."""
+    changed_ms: int | None
+    """Since when it is in that state."""
+    window: str | None
+    """Maintenance window of its site, in words; null: always."""
+    lock: str | None
+    """Why its site's updates are locked; null: they are not."""
+    cameras: int | None
+    """Cameras in its heartbeat; null: it sent none."""
+    recording: int | None
+    """How many of them record."""
+    spool_waiting: int | None
+    """Fragments not yet uploaded."""
+    reported_ms: int | None
+    """Newest report of its update agent."""
+    heartbeat_ms: int | None
+    """Newest heartbeat of its recorder."""
+
+
+class FleetDevices(TypedDict):
+    """A page of the fleet, by device."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    rollout: CurrentRollout | None
+    """The active rollout, else the newest one that finished; null: there was none."""
+    devices: list[Fleet]
 
 
 class FootageAmount(TypedDict):
@@ -876,6 +946,23 @@ class NewPassword(TypedDict):
     """It is shown once, and stored nowhere. He changes it."""
 
 
+class NewRollout(TypedDict):
+    """A rollout to start."""
+
+    release: int
+    """Number of the release."""
+    lab: NotRequired[RingRules | None]
+    """Thresholds; null: the default ones."""
+    canary: NotRequired[RingRules | None]
+    """As `lab`."""
+    early: NotRequired[RingRules | None]
+    """As `lab`."""
+    rest: NotRequired[RingRules | None]
+    """As `lab`."""
+    why: str
+    """Why, such as the number of a case: one line of text."""
+
+
 class NewSite(TypedDict):
     """A site to create. Its tenant is created with it where it is missing."""
 
@@ -1069,6 +1156,123 @@ class RecoveryCodes(TypedDict):
 
     recovery_codes: list[str]
     """Each may be used once instead of a code."""
+
+
+class Release(TypedDict):
+    """A release. A command signs and adds it: `vigil fleet release add`."""
+
+    number: int
+    """Grows by one; version skew is counted in it."""
+    version: str
+    """Such as 2.5.0."""
+    oldest: int
+    """A device that ran it installs none below this number."""
+    images: dict[str, str]
+    """Digest of the recorder's image, by hardware."""
+    systems: dict[str, str]
+    """Version of the system, by hardware; none where the system stays as it is."""
+    signed_by: str
+    """Id of the release key."""
+    added_ms: int
+    """When it was added."""
+    added_by: str
+    """Who added it."""
+    note: str
+    """What is new."""
+    withdrawn_ms: int | None
+    """Since when no device is given it; null: it is not withdrawn."""
+    withdrawn_why: str | None
+    """Why; null: it is not withdrawn."""
+
+
+class Releases(TypedDict):
+    """A page of releases, the newest first."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    releases: list[Release]
+
+
+class RingRules(TypedDict):
+    """What one ring needs."""
+
+    success_percent: int
+    """of its devices that must have succeeded"""
+    error_percent: int
+    """more devices with a fault halt the rollout"""
+    soak_ms: int
+    """how long that must last before the next ring opens"""
+
+
+class Rollout(TypedDict):
+    """A rollout of a release over the rings lab, canary, early (10 %) and rest."""
+
+    id: int
+    """Its number."""
+    release: int
+    """Number of the release that devices get."""
+    version: str
+    """Version of that release."""
+    state: Literal["running", "paused", "halted", "rolling-back", "finished", "rolled-back", "stopped"]
+    """`halted`: by a rule, which `reason` names. At most one rollout is `running`, `paused`, `halted` or `rolling-back`."""
+    ring: Literal["lab", "canary", "early", "rest"]
+    """The newest ring that is open."""
+    reason: str
+    """Why it is in this state, or how far its ring is, in words."""
+    note: str
+    """Of who started it."""
+    soak_since_ms: int | None
+    """Since when the ring has what it needs; null: it has not."""
+    rules: RolloutRules
+    """Thresholds of each ring."""
+    started_ms: int
+    """When it was started."""
+    started_by: str
+    """Who started it."""
+    changed_ms: int
+    """Since when it is in its state."""
+    ring_ms: int
+    """When its newest ring opened."""
+    ended_ms: int | None
+    """When it ended; null: it has not."""
+
+
+class RolloutChange(TypedDict):
+    """A pause, a resume, a rollback or an end."""
+
+    why: str
+    """Why, such as the number of a case: one line of text."""
+
+
+class RolloutRules(TypedDict):
+    """When rings open, and what halts a rollout."""
+
+    lab: NotRequired[RingRules]
+    canary: NotRequired[RingRules]
+    early: NotRequired[RingRules]
+    rest: NotRequired[RingRules]
+    early_percent: NotRequired[int]
+    """share of the devices in `early`"""
+    silent_ms: NotRequired[int]
+    """a device that says nothing for so long after its update is a fault"""
+    stuck_ms: NotRequired[int]
+    """an install or its health check that takes longer is a fault"""
+    settle_ms: NotRequired[int]
+    """after an update, before cameras and spool are compared"""
+    backlog_ms: NotRequired[int]
+    """a spool that grows, and whose oldest fragment is older, is a fault"""
+    watch_ms: NotRequired[int]
+    """how long after its update a device is watched"""
+    absent_ms: NotRequired[int]
+    """a device that was silent for so long before is not waited for"""
+
+
+class Rollouts(TypedDict):
+    """A page of rollouts, the newest first."""
+
+    next: str | None
+    """`cursor` of the next page; null: this is the last one."""
+    rollouts: list[Rollout]
 
 
 class Rule(TypedDict):
@@ -1524,6 +1728,22 @@ class TotpEnrolment(TypedDict):
     """Base 32, to type in."""
     uri: str
     """`otpauth:` address, for a QR code."""
+
+
+class UpdateLock(TypedDict):
+    """A lock of a site's updates."""
+
+    why: str | None
+    """Why nothing is installed; null: the lock ends."""
+
+
+class UpdateLockAnswer(TypedDict):
+    """The lock of a site's updates."""
+
+    site: str
+    """tenant/site"""
+    lock: str | None
+    """Why nothing is installed; null: it is not locked."""
 
 
 class User(TypedDict):

@@ -307,6 +307,18 @@ export interface CreatedUser {
   password: string;
 }
 
+/** The rollout that devices follow, for those who may not see all of it. */
+export interface CurrentRollout {
+  /** Its number. */
+  id: number;
+  /** Version of its release. */
+  version: string;
+  /** As in `/api/v1/rollouts`. */
+  state: "running" | "paused" | "halted" | "rolling-back" | "finished" | "rolled-back" | "stopped";
+  /** The newest ring that is open. */
+  ring: "lab" | "canary" | "early" | "rest";
+}
+
 /** One object in one frame. */
 export interface Detection {
   /** Time of the frame. (ms since 1970, UTC) */
@@ -484,6 +496,61 @@ export interface FiringAlert {
   severity: string;
   /** How many of it fire. */
   count: number;
+}
+
+/** One device: what it runs, and its update in the current rollout. */
+export interface Fleet {
+  /** tenant/site/device */
+  device: string;
+  /** tenant/site */
+  site: string;
+  /** In the current rollout, else of the site's file. */
+  ring: "lab" | "canary" | "early" | "rest";
+  /** Such as x86-64; null: it has no update agent, as the next four. */
+  hardware: string | null;
+  /** That it runs; null: by none that is known. */
+  release: number | null;
+  /** Of that release. */
+  version: string | null;
+  /** Digest of its recorder's image; null: not known. */
+  image: string | null;
+  /** Version of its system. */
+  system: string | null;
+  /** Version of its recorder, by its heartbeat. */
+  software: string | null;
+  /** Of its update: `waiting` for its window or a lock, `returned`: the old version runs again, `refused`: nothing was changed. Null: it is not in the rollout. */
+  state: "pending" | "waiting" | "downloading" | "installing" | "checking" | "succeeded" | "returned" | "failed" | "refused" | null;
+  /** In words: what it waits for, or what is wrong. */
+  reason: string | null;
+  /** Why it does not run the release of the current rollout; null: it does. */
+  behind: string | null;
+  /** What a halt rule sees in it after its update; null: nothing. */
+  fault: string | null;
+  /** Since when it is in that state. (ms since 1970, UTC) */
+  changed_ms: number | null;
+  /** Maintenance window of its site, in words; null: always. */
+  window: string | null;
+  /** Why its site's updates are locked; null: they are not. */
+  lock: string | null;
+  /** Cameras in its heartbeat; null: it sent none. */
+  cameras: number | null;
+  /** How many of them record. */
+  recording: number | null;
+  /** Fragments not yet uploaded. */
+  spool_waiting: number | null;
+  /** Newest report of its update agent. (ms since 1970, UTC) */
+  reported_ms: number | null;
+  /** Newest heartbeat of its recorder. (ms since 1970, UTC) */
+  heartbeat_ms: number | null;
+}
+
+/** A page of the fleet, by device. */
+export interface FleetDevices {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  /** The active rollout, else the newest one that finished; null: there was none. */
+  rollout: CurrentRollout | null;
+  devices: Fleet[];
 }
 
 /** An amount of footage. */
@@ -809,6 +876,22 @@ export interface NewPassword {
   password: string;
 }
 
+/** A rollout to start. */
+export interface NewRollout {
+  /** Number of the release. */
+  release: number;
+  /** Thresholds; null: the default ones. */
+  lab?: RingRules | null;
+  /** As `lab`. */
+  canary?: RingRules | null;
+  /** As `lab`. */
+  early?: RingRules | null;
+  /** As `lab`. */
+  rest?: RingRules | null;
+  /** Why, such as the number of a case: one line of text. */
+  why: string;
+}
+
 /** A site to create. Its tenant is created with it where it is missing. */
 export interface NewSite {
   /** tenant/site */
@@ -988,6 +1071,116 @@ export interface ReadyChecks {
 export interface RecoveryCodes {
   /** Each may be used once instead of a code. */
   recovery_codes: string[];
+}
+
+/** A release. A command signs and adds it: `vigil fleet release add`. */
+export interface Release {
+  /** Grows by one; version skew is counted in it. */
+  number: number;
+  /** Such as 2.5.0. */
+  version: string;
+  /** A device that ran it installs none below this number. */
+  oldest: number;
+  /** Digest of the recorder's image, by hardware. */
+  images: Record<string, string>;
+  /** Version of the system, by hardware; none where the system stays as it is. */
+  systems: Record<string, string>;
+  /** Id of the release key. */
+  signed_by: string;
+  /** When it was added. (ms since 1970, UTC) */
+  added_ms: number;
+  /** Who added it. */
+  added_by: string;
+  /** What is new. */
+  note: string;
+  /** Since when no device is given it; null: it is not withdrawn. (ms since 1970, UTC) */
+  withdrawn_ms: number | null;
+  /** Why; null: it is not withdrawn. */
+  withdrawn_why: string | null;
+}
+
+/** A page of releases, the newest first. */
+export interface Releases {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  releases: Release[];
+}
+
+/** What one ring needs. */
+export interface RingRules {
+  /** of its devices that must have succeeded */
+  success_percent: number;
+  /** more devices with a fault halt the rollout */
+  error_percent: number;
+  /** how long that must last before the next ring opens */
+  soak_ms: number;
+}
+
+/** A rollout of a release over the rings lab, canary, early (10 %) and rest. */
+export interface Rollout {
+  /** Its number. */
+  id: number;
+  /** Number of the release that devices get. */
+  release: number;
+  /** Version of that release. */
+  version: string;
+  /** `halted`: by a rule, which `reason` names. At most one rollout is `running`, `paused`, `halted` or `rolling-back`. */
+  state: "running" | "paused" | "halted" | "rolling-back" | "finished" | "rolled-back" | "stopped";
+  /** The newest ring that is open. */
+  ring: "lab" | "canary" | "early" | "rest";
+  /** Why it is in this state, or how far its ring is, in words. */
+  reason: string;
+  /** Of who started it. */
+  note: string;
+  /** Since when the ring has what it needs; null: it has not. (ms since 1970, UTC) */
+  soak_since_ms: number | null;
+  /** Thresholds of each ring. */
+  rules: RolloutRules;
+  /** When it was started. (ms since 1970, UTC) */
+  started_ms: number;
+  /** Who started it. */
+  started_by: string;
+  /** Since when it is in its state. (ms since 1970, UTC) */
+  changed_ms: number;
+  /** When its newest ring opened. (ms since 1970, UTC) */
+  ring_ms: number;
+  /** When it ended; null: it has not. (ms since 1970, UTC) */
+  ended_ms: number | null;
+}
+
+/** A pause, a resume, a rollback or an end. */
+export interface RolloutChange {
+  /** Why, such as the number of a case: one line of text. */
+  why: string;
+}
+
+/** When rings open, and what halts a rollout. */
+export interface RolloutRules {
+  lab?: RingRules;
+  canary?: RingRules;
+  early?: RingRules;
+  rest?: RingRules;
+  /** share of the devices in `early` */
+  early_percent?: number;
+  /** a device that says nothing for so long after its update is a fault */
+  silent_ms?: number;
+  /** an install or its health check that takes longer is a fault */
+  stuck_ms?: number;
+  /** after an update, before cameras and spool are compared */
+  settle_ms?: number;
+  /** a spool that grows, and whose oldest fragment is older, is a fault */
+  backlog_ms?: number;
+  /** how long after its update a device is watched */
+  watch_ms?: number;
+  /** a device that was silent for so long before is not waited for */
+  absent_ms?: number;
+}
+
+/** A page of rollouts, the newest first. */
+export interface Rollouts {
+  /** `cursor` of the next page; null: this is the last one. */
+  next: string | null;
+  rollouts: Rollout[];
 }
 
 /** How long footage of a scope is kept. The most specific rule counts. */
@@ -1409,6 +1602,20 @@ export interface TotpEnrolment {
   secret: string;
   /** `otpauth:` address, for a QR code. */
   uri: string;
+}
+
+/** A lock of a site's updates. */
+export interface UpdateLock {
+  /** Why nothing is installed; null: the lock ends. */
+  why: string | null;
+}
+
+/** The lock of a site's updates. */
+export interface UpdateLockAnswer {
+  /** tenant/site */
+  site: string;
+  /** Why nothing is installed; null: it is not locked. */
+  lock: string | null;
 }
 
 /** A user. Grants and groups that the caller does not manage are left out. */

@@ -1,0 +1,1 @@
+"""Updates of the fleet: signed releases, rollouts over rings, halt rules, maintenance windows."""
