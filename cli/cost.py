@@ -14,7 +14,7 @@ from domain.cost.levers import levers
 from domain.cost.prices import NOTE, REGIONS, SOURCES, WRITTEN, prices_of
 from domain.cost.workload import PLATFORMS, StorageClass, Uplink, Workload
 from domain.errors import ConfigError
-from domain.window_rules import WindowRules
+from streams.cost_settings import with_settings
 from streams.settings import Settings, get_settings
 
 
@@ -94,16 +94,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def rules_of(settings: Settings, window_ms: int | None = None) -> WindowRules:
-    """Return the window rules of the settings."""
-    return WindowRules(
-        window_ms=settings.window_ms if window_ms is None else window_ms,
-        grace_ms=settings.grace_ms,
-        idle_ms=settings.idle_ms,
-        late_ms=settings.late_ms,
-    )
-
-
 def workload_of(args: argparse.Namespace, settings: Settings) -> Workload:
     """Return what the options and the settings say. Raises ConfigError."""
     sites, cameras, mbit_s = args.sites, args.cameras, args.mbit_s
@@ -111,7 +101,8 @@ def workload_of(args: argparse.Namespace, settings: Settings) -> Workload:
         if (sites, cameras, mbit_s) != (None, None, None):
             raise ConfigError("Give either --sites-dir, or --sites, --cameras and --mbit-s.")
         sites, cameras, mbit_s = _count_sites(args.sites_dir)
-    usual = Workload()
+    usual = with_settings(Workload(), settings)
+    rules = usual.rules
     return replace(
         usual,
         sites=usual.sites if sites is None else sites,
@@ -121,21 +112,18 @@ def workload_of(args: argparse.Namespace, settings: Settings) -> Workload:
         uploaded_share=args.uploaded_share,
         uplink=args.uplink,
         fragment_s=args.fragment_s,
-        rules=rules_of(settings, args.window),
+        rules=rules if args.window is None else replace(rules, window_ms=args.window),
         runs_per_day=args.runs_per_day,
         detections_per_hour=args.detections_per_hour,
         watched_hours=args.watched_hours,
         cold_class=args.cold_class,
         cold_after_days=args.cold_after_days,
-        joined_margin_h=settings.joined_margin_ms / 3_600_000,
-        event_retention_h=settings.retention_hours,
-        commit_interval_s=settings.commit_interval_ms / 1_000,
         platform=PLATFORMS[args.environment],
     )
 
 
-def _count_sites(folder: Path) -> tuple[int, int, float]:
-    """Return how many sites a folder has, their cameras on average, rounded up, and Mbit/s."""
+def _count_sites(folder: Path) -> tuple[int, float, float]:
+    """Return how many sites a folder has, their cameras on average, and Mbit/s."""
     counts, rates = [], []
     for path in sorted(folder.glob("*.yaml")):
         try:
@@ -149,7 +137,7 @@ def _count_sites(folder: Path) -> tuple[int, int, float]:
             ) from error
     if not sum(counts):
         raise ConfigError(f"{folder} has no file of a site with cameras.")
-    return len(counts), -(-sum(counts) // len(counts)), sum(rates) / sum(counts)
+    return len(counts), sum(counts) / len(counts), sum(rates) / sum(counts)
 
 
 def as_json(made: Bill) -> dict[str, Any]:

@@ -101,6 +101,17 @@ def parse_fraction(text: str, name: str) -> float:
     return float(text)
 
 
+def parse_decimal(text: str, name: str, low: float, high: float) -> float:
+    """Return a decimal number within low..high; an exponent is allowed, as JSON writes it."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,2})?", text) or not (
+        low <= float(text) <= high
+    ):
+        raise bad_request(
+            f"{name}: {text[:60]!r} is not a number from {low:g} to {high:g}.", INVALID
+        )
+    return float(text)
+
+
 def parse_flag(text: str, name: str) -> bool:
     """Return whether the text is 1; 0: False."""
     if text not in {"0", "1"}:

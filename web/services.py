@@ -70,6 +70,8 @@ class Services:
     """Bounds the playlists of many hours that are built at the same time."""
     previews: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Bounds the previews of retention rules: each counts much footage."""
+    estimates: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Bounds the estimates of cost: each computes a quarter of a second."""
     clients: Counter[str] = field(default_factory=Counter)
     """Requests of each client that are being answered."""
     pictures: PictureDecoder = field(default_factory=PictureDecoder)

@@ -17,6 +17,7 @@ from web.chunks import ChunksView
 from web.commands import CommandBodyView, CommandsView, CommandView
 from web.compression import compress
 from web.conditional import answer_not_modified
+from web.cost import CostView
 from web.deprecation import deprecation_headers, deprecation_table
 from web.detections import DetectionsView
 from web.devices import (
@@ -80,6 +81,7 @@ VIEWS: tuple[type[View], ...] = (
     ReadyView,
     MetricsView,
     StatusView,
+    CostView,
     SessionView,
     OwnPasswordView,
     OwnTotpView,

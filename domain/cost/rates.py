@@ -331,7 +331,7 @@ def _deleted(due: ChunkDue, what: Literal["fragments", "chunk"]) -> Deleted:
 
 
 def _heartbeat(workload: Workload) -> Heartbeat:
-    cameras = max(1, workload.cameras_per_site // workload.devices_per_site)
+    cameras = max(1, math.ceil(workload.cameras_per_site / workload.devices_per_site))
     return Heartbeat(
         site="tenant/site-01",
         edge="edge-1",

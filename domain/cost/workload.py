@@ -59,7 +59,8 @@ class Workload:
     """One installation. Times in the unit of their names; rates for one camera."""
 
     sites: int = 50
-    cameras_per_site: int = 16
+    cameras_per_site: float = 16
+    """On average: with `sites`, it gives all cameras."""
     mbit_s: float = 4.0
     """Of a camera's recording, 10^6 bits a second: what the fragments' bytes say."""
     retention_days: int = 30
@@ -114,7 +115,7 @@ class Workload:
     @property
     def cameras(self) -> int:
         """All cameras."""
-        return self.sites * self.cameras_per_site
+        return round(self.sites * self.cameras_per_site)
 
     @property
     def devices(self) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stores.catalog.partitions import fill_chunk_days
+from stores.catalog.partitions import fill_chunk_days, fill_footage_days
 from stores.catalog.pool import Catalog
 
 # Importing Alembic and SQLAlchemy takes longer than all other imports of a worker, and no worker
@@ -52,4 +52,5 @@ async def migrate(dsn: str, schema: str | None = None) -> SchemaStatus:
         return status
     async with Catalog(dsn, size=1, schema=schema) as catalog:
         await fill_chunk_days(catalog)
+        await fill_footage_days(catalog)
     return status

@@ -37,6 +37,22 @@ async def fill_chunk_days(catalog: Catalog) -> None:
                 await connection.execute(sql("fill_chunk_day").replace(":part", row["part"]))
 
 
+async def fill_footage_days(catalog: Catalog) -> None:
+    """Count the chunks of partitions of before the table footage_days, each in its transaction.
+
+    A partition's writers wait while it is counted: their triggers then add to what was counted.
+    """
+    for row in await catalog.rows("footage_days_to_fill"):
+        part = row["part"]
+        async with catalog.transaction() as connection:
+            if _PART.fullmatch(part) and await connection.fetchval(
+                "SELECT to_regclass($1) IS NOT NULL", part
+            ):
+                await connection.execute(f"LOCK TABLE ONLY {part} IN SHARE MODE")
+                await connection.execute(sql("fill_footage_days").replace(":part", part))
+            await connection.execute(sql("footage_days_filled"), part)
+
+
 async def _drop(catalog: Catalog, whole: str, part: str) -> bool:
     async with catalog.transaction() as connection:
         await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")

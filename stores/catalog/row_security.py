@@ -75,8 +75,12 @@ RULES: Sequence[TableRule] = (
     TableRule("footage", "camera", web=_READ, index=_WRITE),
     TableRule("runs", "camera", web=_READ, index=_WRITE),
     TableRule("fragments", "camera", web=_READ, index=_WRITE),
+    # Before chunks, so that an erasure counts its rows: the triggers find none afterwards. They
+    # have the owner's rights.
+    TableRule("footage_days", "camera", web=_READ),
     TableRule("chunks", "camera", web=_READ, index=_WRITE),
     TableRule("chunk_days", "camera", web=_READ, index=_WRITE),
+    TableRule("footage_days_to_fill", None),
     TableRule("live_sections", "camera", web=_READ, index=_WRITE),
     TableRule("lost_windows", "camera", web=_READ, index=_WRITE),
     TableRule("detections", "camera", web=_READ, index=_WRITE),

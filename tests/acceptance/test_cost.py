@@ -17,7 +17,6 @@ from aiokafka.structs import TopicPartition
 
 from agents.healing.reconciler import ReconcileOptions, Reconciler
 from agents.retention.retention_pass import RetentionPass
-from cli.cost import rules_of
 from domain.cost.bill import ROW_BYTES
 from domain.cost.rates import Rates, hourly
 from domain.cost.workload import Workload
@@ -28,6 +27,7 @@ from domain.times import utc_ms
 from harness.counting_gate import CountingGate, S3Request
 from stores.catalog import retention_rules
 from stores.objects import ObjectStore
+from streams.cost_settings import with_settings
 from streams.storage import make_object_store
 from streams.topics import TOPICS
 from tests.cloud import Cloud, quick
@@ -127,7 +127,7 @@ def _workload(cloud: Cloud, inner: Inner) -> Workload:
         keyframe_s=1,
         audio=False,
         signed=False,
-        rules=rules_of(cloud.settings),
+        rules=with_settings(Workload(), cloud.settings).rules,
         heartbeat_s=HEARTBEAT_S,
         detections_per_hour=0,
     )

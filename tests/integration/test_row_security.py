@@ -75,6 +75,7 @@ LINK_WRITES = {
 """Every statement that changes something and that link workers may execute."""
 FILLED = {
     "tenants", "sites", "cameras", "footage", "runs", "fragments", "chunks", "chunk_days",
+    "footage_days",
     "live_sections", "edges", "site_configs", "api_keys", "api_key_grants",
 }  # fmt: skip
 """Tables that `fill` gives rows of both tenants."""

@@ -10,6 +10,7 @@ from stores.catalog.model_filter import CURRENT_MODELS, ModelFilter
 from web.problems import bad_request
 from web.query import (
     TimeRange,
+    parse_decimal,
     parse_flag,
     parse_fraction,
     parse_time,
@@ -70,6 +71,18 @@ def whole_number(low: int, high: int) -> Any:
     return (
         BeforeValidator(read),
         WithJsonSchema({"type": "integer", "minimum": low, "maximum": high}),
+    )
+
+
+def decimal_number(low: float, high: float) -> Any:
+    """Return the metadata of a float parameter: `Annotated[float, *decimal_number(0, 1.5)]`."""
+
+    def read(given: Any, info: ValidationInfo) -> Any:
+        return parse_decimal(given, _name(info), low, high) if isinstance(given, str) else given
+
+    return (
+        BeforeValidator(read),
+        WithJsonSchema({"type": "number", "minimum": low, "maximum": high}),
     )
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from agents.healing import reconciler
 from agents.relay import relay
-from cli import cost as command
 from cli.main import main
 from domain.cost.bill import PURPOSES, bill, sqs_requests
 from domain.cost.levers import levers
@@ -19,6 +18,7 @@ from domain.cost.workload import DEV, Platform, Workload
 from domain.errors import ConfigError
 from edge_bridge.config.edge import EdgeConfig
 from stores import bulk_transfer
+from streams.cost_settings import with_settings
 from streams.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -27,10 +27,7 @@ USUAL = Workload()
 
 def test_defaults_are_those_of_the_programs() -> None:
     settings = Settings()
-    assert command.rules_of(settings) == USUAL.rules
-    assert settings.joined_margin_ms == USUAL.joined_margin_h * 3_600_000
-    assert settings.retention_hours == USUAL.event_retention_h
-    assert settings.commit_interval_ms == USUAL.commit_interval_s * 1_000
+    assert with_settings(USUAL, settings) == USUAL
     assert settings.tick_ms == USUAL.tick_s * 1_000
     assert EdgeConfig.model_fields["fragment_s"].default == USUAL.fragment_s
     assert EdgeConfig.model_fields["heartbeat_s"].default == USUAL.heartbeat_s
@@ -149,7 +146,7 @@ def test_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         )
     assert not ended.value.code
     printed = json.loads(capsys.readouterr().out)
-    assert (printed["sites"], printed["cameras"]) == (2, 32)
+    assert (printed["sites"], printed["cameras"]) == (2, 31)
     assert printed["prices_written"] == "2026-11-30"
     with pytest.raises(SystemExit):
         main(["cost", "--lines"])

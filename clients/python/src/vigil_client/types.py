@@ -246,6 +246,122 @@ class ConfigVersions(TypedDict):
     versions: list[ConfigVersion]
 
 
+class CostEstimate(TypedDict):
+    """What an installation costs a month by list prices: no bill, no discount, no tax."""
+
+    inputs: CostInputs
+    """What it is computed of."""
+    own: CostInputs
+    """The installation as it is."""
+    sources: list[InputSource]
+    """Of each of `inputs`."""
+    notes: list[str]
+    """What a reader must know of the measured inputs."""
+    cameras: int
+    """All cameras."""
+    usd: float
+    """All of it."""
+    own_usd: float
+    """All of it for the installation as it is."""
+    fixed_usd: float
+    """What runs without any site."""
+    variable_usd: float
+    """What follows from sites and cameras."""
+    per_site_usd: float
+    """One more site, without its cameras."""
+    per_camera_usd: float
+    """One more camera."""
+    services: list[ServiceCost]
+    """The dearest first."""
+    purposes: list[PurposeCost]
+    added_share: float
+    """What Vigil adds, of all."""
+    kinesis_video_usd: float
+    """Kinesis Video Streams for the same footage, without transport and sites."""
+    comparable_usd: float
+    """This installation without transport and sites."""
+    lines: list[CostLine]
+    levers: list[CostLever]
+    """Those that save most first."""
+    sub_stream_mbit_s: float
+    """A usual rate of a camera's sub stream."""
+    prices_written: str
+    """The day on which the prices were written down."""
+    prices_note: str
+    """How far they can be trusted."""
+    regions: list[Literal["us-east-1", "us-west-2", "eu-west-1", "eu-central-1"]]
+    """Regions with prices."""
+
+
+class CostInputs(TypedDict):
+    """What a bill is computed of."""
+
+    sites: int
+    """How many sites."""
+    cameras_per_site: float
+    """Cameras of a site on average."""
+    mbit_s: float
+    """10^6 bits a second of one camera, while it records."""
+    retention_days: int
+    """How long footage is kept, days."""
+    uploaded_share: float
+    """Share of the time that is uploaded."""
+    uplink: Literal["vpn", "internet"]
+    """How footage reaches S3."""
+    fragment_s: float
+    """Length of a fragment, s."""
+    runs_per_day: float
+    """How often a camera's recording starts again."""
+    detections_per_hour: float
+    """Batches of detections of a camera."""
+    watched_hours: float
+    """Hours of a camera that are watched in a month."""
+    cold_class: Literal["standard", "standard-ia", "glacier-instant"]
+    """S3's class for older footage."""
+    cold_after_days: int
+    """From this age on footage is in `cold_class`."""
+    environment: Literal["production", "dev"]
+    """Sizes of databases and brokers."""
+    region: Literal["us-east-1", "us-west-2", "eu-west-1", "eu-central-1"]
+    """Whose prices."""
+
+
+class CostLever(TypedDict):
+    """A change of one thing, and what it saves. Levers do not add up."""
+
+    name: str
+    """What is changed."""
+    change: str
+    """From what to what."""
+    effect: str
+    """What else it does."""
+    available: bool
+    """Settings alone do it. false: Vigil has to be changed."""
+    saves_usd: float
+    """Less than 0: it costs more."""
+    saves_share: float
+    """Of all."""
+
+
+class CostLine(TypedDict):
+    """A line of the bill."""
+
+    service: str
+    """The service of AWS."""
+    what: str
+    """What is paid."""
+    scale: Literal["installation", "site", "camera"]
+    """What it follows from. `installation`: it is fixed."""
+    purpose: Literal["storage", "network", "site", "added"]
+    """What it is for."""
+    amount: float
+    """How much of the unit."""
+    unit: str
+    """Of the amount."""
+    usd: float
+    """Amount times price."""
+
+
 class CreatedEnrolmentCode(TypedDict):
     """A code that was made just now."""
 
@@ -735,6 +851,15 @@ class Holds(TypedDict):
     holds: list[Hold]
 
 
+class InputSource(TypedDict):
+    """Where an input is from."""
+
+    name: Literal["sites", "cameras_per_site", "mbit_s", "retention_days", "uploaded_share", "uplink", "fragment_s", "runs_per_day", "detections_per_hour", "watched_hours", "cold_class", "cold_after_days", "environment", "region"]
+    """Which input."""
+    source: Literal["measured", "setting", "assumed", "given"]
+    """`measured`: by the catalog. `setting`: a rule or setting of the installation. `assumed`: nothing here knows it. `given`: by the query."""
+
+
 class Key(TypedDict):
     """An API key, without the key itself."""
 
@@ -1132,6 +1257,17 @@ class ProgramStatus(TypedDict):
     """When one last answered; null: not in a day."""
 
 
+class PurposeCost(TypedDict):
+    """What some lines are for."""
+
+    purpose: Literal["storage", "network", "site", "added"]
+    """`added`: all that Vigil adds."""
+    text: str
+    """The same in words."""
+    usd: float
+    """What it costs."""
+
+
 class Readiness(TypedDict):
     """Whether the worker can answer requests."""
 
@@ -1371,6 +1507,21 @@ class SecondFactorRules(TypedDict):
     next: str | None
     """`cursor` of the next page; null: this is the last one."""
     rules: list[SecondFactor]
+
+
+class ServiceCost(TypedDict):
+    """A service of AWS."""
+
+    service: str
+    """Its name."""
+    usd: float
+    """All of it."""
+    fixed_usd: float
+    """Without any site."""
+    sites_usd: float
+    """What follows from the sites."""
+    cameras_usd: float
+    """What follows from the cameras."""
 
 
 class ServiceLevel(TypedDict):

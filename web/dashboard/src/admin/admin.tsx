@@ -6,6 +6,7 @@ import { useStore } from "../store";
 import { Problem } from "../ui/problem";
 import { AuditLog } from "./audit";
 import { AdminCamerasPage } from "./cameras";
+import { InstallationCost } from "./cost";
 import { AdminGroups } from "./groups";
 import { Holds } from "./holds";
 import { Keys } from "./keys";
@@ -25,6 +26,7 @@ const BODIES: Record<string, ComponentType> = {
   keys: Keys,
   retention: Retention,
   status: InstallationStatus,
+  cost: InstallationCost,
 };
 
 /** The pages for administrators and auditors. A person sees those that his roles allow. */

@@ -18,4 +18,5 @@ export const ADMIN_PAGES: readonly AdminPage[] = [
   { name: "holds", title: "Legal holds", permission: "hold:manage", roles: "operator or admin" },
   { name: "audit", title: "Audit log", permission: "audit:read", roles: "auditor" },
   { name: "status", title: "Status", permission: "metrics:read", roles: "admin" },
+  { name: "cost", title: "Cost", permission: "metrics:read", roles: "admin" },
 ];

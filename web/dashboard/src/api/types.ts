@@ -225,6 +225,118 @@ export interface ConfigVersions {
   versions: ConfigVersion[];
 }
 
+/** What an installation costs a month by list prices: no bill, no discount, no tax. */
+export interface CostEstimate {
+  /** What it is computed of. */
+  inputs: CostInputs;
+  /** The installation as it is. */
+  own: CostInputs;
+  /** Of each of `inputs`. */
+  sources: InputSource[];
+  /** What a reader must know of the measured inputs. */
+  notes: string[];
+  /** All cameras. */
+  cameras: number;
+  /** All of it. (USD a month) */
+  usd: number;
+  /** All of it for the installation as it is. (USD a month) */
+  own_usd: number;
+  /** What runs without any site. (USD a month) */
+  fixed_usd: number;
+  /** What follows from sites and cameras. (USD a month) */
+  variable_usd: number;
+  /** One more site, without its cameras. (USD a month) */
+  per_site_usd: number;
+  /** One more camera. (USD a month) */
+  per_camera_usd: number;
+  /** The dearest first. */
+  services: ServiceCost[];
+  purposes: PurposeCost[];
+  /** What Vigil adds, of all. */
+  added_share: number;
+  /** Kinesis Video Streams for the same footage, without transport and sites. (USD a month) */
+  kinesis_video_usd: number;
+  /** This installation without transport and sites. (USD a month) */
+  comparable_usd: number;
+  lines: CostLine[];
+  /** Those that save most first. */
+  levers: CostLever[];
+  /** A usual rate of a camera's sub stream. */
+  sub_stream_mbit_s: number;
+  /** The day on which the prices were written down. */
+  prices_written: string;
+  /** How far they can be trusted. */
+  prices_note: string;
+  /** Regions with prices. */
+  regions: ("us-east-1" | "us-west-2" | "eu-west-1" | "eu-central-1")[];
+}
+
+/** What a bill is computed of. */
+export interface CostInputs {
+  /** How many sites. */
+  sites: number;
+  /** Cameras of a site on average. */
+  cameras_per_site: number;
+  /** 10^6 bits a second of one camera, while it records. */
+  mbit_s: number;
+  /** How long footage is kept, days. */
+  retention_days: number;
+  /** Share of the time that is uploaded. */
+  uploaded_share: number;
+  /** How footage reaches S3. */
+  uplink: "vpn" | "internet";
+  /** Length of a fragment, s. */
+  fragment_s: number;
+  /** How often a camera's recording starts again. */
+  runs_per_day: number;
+  /** Batches of detections of a camera. */
+  detections_per_hour: number;
+  /** Hours of a camera that are watched in a month. */
+  watched_hours: number;
+  /** S3's class for older footage. */
+  cold_class: "standard" | "standard-ia" | "glacier-instant";
+  /** From this age on footage is in `cold_class`. */
+  cold_after_days: number;
+  /** Sizes of databases and brokers. */
+  environment: "production" | "dev";
+  /** Whose prices. */
+  region: "us-east-1" | "us-west-2" | "eu-west-1" | "eu-central-1";
+}
+
+/** A change of one thing, and what it saves. Levers do not add up. */
+export interface CostLever {
+  /** What is changed. */
+  name: string;
+  /** From what to what. */
+  change: string;
+  /** What else it does. */
+  effect: string;
+  /** Settings alone do it. false: Vigil has to be changed. */
+  available: boolean;
+  /** Less than 0: it costs more. (USD a month) */
+  saves_usd: number;
+  /** Of all. */
+  saves_share: number;
+}
+
+/** A line of the bill. */
+export interface CostLine {
+  /** The service of AWS. */
+  service: string;
+  /** What is paid. */
+  what: string;
+  /** What it follows from. `installation`: it is fixed. */
+  scale: "installation" | "site" | "camera";
+  /** What it is for. */
+  purpose: "storage" | "network" | "site" | "added";
+  /** How much of the unit. */
+  amount: number;
+  /** Of the amount. */
+  unit: string;
+  /** Amount times price. (USD a month) */
+  usd: number;
+}
+
 /** A code that was made just now. */
 export interface CreatedEnrolmentCode {
   /** Its number, in the audit log. */
@@ -683,6 +795,14 @@ export interface Holds {
   holds: Hold[];
 }
 
+/** Where an input is from. */
+export interface InputSource {
+  /** Which input. */
+  name: "sites" | "cameras_per_site" | "mbit_s" | "retention_days" | "uploaded_share" | "uplink" | "fragment_s" | "runs_per_day" | "detections_per_hour" | "watched_hours" | "cold_class" | "cold_after_days" | "environment" | "region";
+  /** `measured`: by the catalog. `setting`: a rule or setting of the installation. `assumed`: nothing here knows it. `given`: by the query. */
+  source: "measured" | "setting" | "assumed" | "given";
+}
+
 /** An API key, without the key itself. */
 export interface Key {
   /** Its number. */
@@ -1050,6 +1170,16 @@ export interface ProgramStatus {
   seen_ms: number | null;
 }
 
+/** What some lines are for. */
+export interface PurposeCost {
+  /** `added`: all that Vigil adds. */
+  purpose: "storage" | "network" | "site" | "added";
+  /** The same in words. */
+  text: string;
+  /** What it costs. (USD a month) */
+  usd: number;
+}
+
 /** Whether the worker can answer requests. */
 export interface Readiness {
   /** `ready` if all checks are true. */
@@ -1270,6 +1400,20 @@ export interface SecondFactorRules {
   /** `cursor` of the next page; null: this is the last one. */
   next: string | null;
   rules: SecondFactor[];
+}
+
+/** A service of AWS. */
+export interface ServiceCost {
+  /** Its name. */
+  service: string;
+  /** All of it. (USD a month) */
+  usd: number;
+  /** Without any site. (USD a month) */
+  fixed_usd: number;
+  /** What follows from the sites. (USD a month) */
+  sites_usd: number;
+  /** What follows from the cameras. (USD a month) */
+  cameras_usd: number;
 }
 
 /** A promise, and whether it holds. Of one for each site, the worst site counts. */

@@ -11,14 +11,16 @@ interface Props<T> {
   readonly caption: string;
   readonly columns: readonly Column<T>[];
   readonly rows: readonly T[];
+  /** Short values: on a narrow screen they share lines. */
+  readonly dense?: boolean;
   keyOf(row: T): string;
 }
 
 /** A table. On a narrow screen each row becomes a card with the column's title before each value. */
-export function Table<T>({ caption, columns, rows, keyOf }: Props<T>) {
+export function Table<T>({ caption, columns, rows, dense, keyOf }: Props<T>) {
   return (
     <div class="table-frame">
-      <table class="table">
+      <table class={dense ? "table dense" : "table"}>
         <caption class="hidden">{caption}</caption>
         <thead>
           <tr>

@@ -1,0 +1,13 @@
+"""How much footage chunks hold, by camera and day."""
+
+from stores.catalog.migrations.script import run_script
+
+revision = "0030"
+down_revision = "0029"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the table footage_days and the triggers that keep it."""
+    run_script(__file__)
