@@ -1,6 +1,6 @@
 """How much footage is kept, by site and by day, and how fast cameras record.
 
-Triggers on chunks keep the table footage_days (migration 30), so nothing here reads chunks or S3.
+Triggers on chunks keep the table footage_days (migration 31), so nothing here reads chunks or S3.
 Fragments that are in no chunk yet, a minute or two of each camera, are not in it.
 """
 
