@@ -60,7 +60,10 @@ class ChartRelease:
         )
 
     def manifests(self, image: str) -> dict[str, Manifest]:
-        """Return what the chart makes of an image: StatefulSets, Deployments, the Job, by name."""
+        """Return what the chart makes of an image: StatefulSets, Deployments, the Job, by name.
+
+        What has no pods, such as that for a person's commands, is not among them.
+        """
         env = {name: self._stack.env[name] for name in _OF_STACK if name in self._stack.env}
         values = {f"settings.{name}": value for name, value in (env | self._own).items()}
         values["image.repository"] = image.rpartition(":")[0]
@@ -71,6 +74,7 @@ class ChartRelease:
             manifest["metadata"]["name"].removeprefix("vigil-"): manifest
             for manifest in rendered
             if manifest["kind"] in ("StatefulSet", "Deployment", "Job")
+            and manifest["spec"].get("replicas", 1)
         }
 
     def migrate(self, image: str, within_s: float = 120) -> None:

@@ -66,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--limit", type=int, default=LIMIT_S,
         help=f"seconds after which it ends in any case (default {LIMIT_S})",
     )  # fmt: skip
+    parser.add_argument(
+        "--pull", type=float, default=0.0, metavar="SECONDS",
+        help="how long a node takes to pull the image, which a StatefulSet's pod waits for",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, help="seed of the cameras (default: a new one)")
     parser.add_argument(
         "--bases", choices=("registry", "debian"), default=os.environ.get("BASES") or "registry",
@@ -89,8 +93,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             release = ChartRelease(engine, stack, folder / "release", SETTINGS)
             replicas = {name: min(most, arguments.replicas) for name, most in REPLICAS.items()}
             upgrade = Upgrade(
-                release, before, arguments.image, arguments.cameras, seed, replicas=replicas
-            )
+                release, before, arguments.image, arguments.cameras, seed, replicas=replicas,
+                pull_s=arguments.pull,
+            )  # fmt: skip
             return asyncio.run(upgrade.run(arguments.limit))
 
 
@@ -128,6 +133,8 @@ class Upgrade:
     cameras: int
     seed: int
     replicas: dict[str, int] = field(default_factory=lambda: dict(REPLICAS))
+    pull_s: float = 0.0
+    """What pulling the image adds between an old pod's end and the new one's start."""
     report: Callable[[str], None] = say
     _pods: dict[str, list[Pod]] = field(default_factory=dict)
     _generation: int = 0
@@ -169,7 +176,7 @@ class Upgrade:
                 remove_all, [pod for pods in self._pods.values() for pod in pods], self.report
             )
         return figures | found | {
-            "seed": self.seed, "pods": sum(self.replicas.values()),
+            "seed": self.seed, "pods": sum(self.replicas.values()), "pull_s": self.pull_s,
             "load": round(os.getloadavg()[0], 1),
         }  # fmt: skip
 
@@ -204,7 +211,10 @@ class Upgrade:
         began_s = time.monotonic()
         old = self._pods[program][ordinal]
         stops_first = workload["kind"] == "StatefulSet"
-        stop_s = await self._delete(old) if stops_first else 0.0
+        stop_s = 0.0
+        if stops_first:
+            stop_s = await self._delete(old)
+            await asyncio.sleep(self.pull_s)
         # Its folders and files are made with it: after the old one is gone.
         new = await asyncio.to_thread(self._pod, workload, ordinal)
         creating_s = time.monotonic()

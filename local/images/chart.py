@@ -92,6 +92,8 @@ class Pod:
         self._ports: dict[int, int] = {}
         self._probes: dict[str, Manifest] = {}
         self.grace_s = int(spec.get("terminationGracePeriodSeconds", 30))
+        self.restarts = spec.get("restartPolicy", "Always") == "Always"
+        """Whether a container that ends is started again."""
         for claim in claims:
             source = {"hostPath": {"path": str(self._disk(claim["metadata"]["name"]))}}
             spec["volumes"].append({"name": claim["metadata"]["name"], **source})
@@ -111,7 +113,7 @@ class Pod:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {"name": self.name, "labels": {"app": self.name}},
-            "spec": self._spec,
+            "spec": {**self._spec, "restartPolicy": "Always" if self.restarts else "Never"},
         }
         self._file.write_text(yaml.safe_dump(manifest, sort_keys=False))
         self._file.chmod(0o600)

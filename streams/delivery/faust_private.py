@@ -39,6 +39,7 @@ __all__ = [
     "StoreBase",
     "SyncGroupRequest",
     "TableManagerBase",
+    "WorkerBase",
     "ack_lock",
     "current_event_is",
     "on_generation_reset",
@@ -90,6 +91,20 @@ class AckedLists:
     def pop(self, tp: TP, default: Any = None) -> Any:
         """Nothing to forget."""
         return default
+
+
+# -- the process
+
+
+class WorkerBase(faust.Worker):
+    """Faust's process around an app, which waits a second before it closes the event loop."""
+
+    async def before_close(self) -> None:
+        """Wait for what has to end before the event loop is closed."""
+        raise NotImplementedError
+
+    async def _sentinel_task(self) -> None:
+        await self.before_close()
 
 
 # -- the consumer

@@ -199,6 +199,7 @@ async def test_a_full_disk_of_the_assembler_loses_nothing(running: Running) -> N
     settings = running.release.settings
     with small_disk(disk):
         running.pods["assembler"] = pod = running.release.cluster.pod(workload)
+        pod.restarts = False  # the test does it
         await asyncio.to_thread(pod.start)
         await asyncio.to_thread(pod.wait_ready, WITHIN_S)
         load = RecordingLoad(settings, "full", 16, SEED, print, pace_s=0.2)

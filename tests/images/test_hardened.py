@@ -1,6 +1,7 @@
 """Each image, hardened: its user, its rights, what it says about wrong settings, how it ends."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +10,16 @@ import pytest
 import yaml
 
 from local.images.container import Container, Hardening
-from local.images.image_list import IMAGES
+from local.images.image_list import IMAGES, Image
 from local.ports import HOST, find_free
 from tests.footage import write_clip
-from tests.images.conftest import Images, Make
+from tests.images.conftest import TAG, Images, Make
+from tests.unit.vision.models import write_seeing
 
 pytestmark = pytest.mark.images
 
 BUILT = [image.name for image in IMAGES if not image.gpu]
+FOR_GPUS = [image for image in IMAGES if image.gpu]
 BUILD_TOOLS = ("gcc", "cc", "ld", "cargo", "rustc", "make", "pip", "npm", "node", "git", "curl")
 SOON_S = 300
 
@@ -110,6 +113,34 @@ def test_the_device_says_what_is_wrong(make_container: Make, tmp_path: Path) -> 
         "vigil-edge-cpu", network="none", mounts={"/etc/vigil/edge.yaml": wrong}
     )
     assert "`cloud` is missing" in refusal(container)
+
+
+@pytest.mark.parametrize("image", FOR_GPUS, ids=lambda image: image.name)
+def test_an_image_for_gpus_without_a_gpu_says_so(
+    images: Images, make_container: Make, tmp_path: Path, image: Image
+) -> None:
+    """All of CUDA is in the image; only the driver comes from the host."""
+    if not images.engine.has(f"localhost/{image.name}:{TAG}"):
+        pytest.skip("make images GPU=1 builds it")
+    write_seeing(tmp_path / "model.onnx")
+    script = (
+        "import sys; from pathlib import Path; from vision.providers import open_session; "
+        "from domain.errors import ModelError\n"
+        "try: open_session(Path('/models/model.onnx'), ['cuda', 'cpu'], fallback=False, threads=1)"
+        "\nexcept ModelError as error: print(error)\n"
+        "print(open_session(Path('/models/model.onnx'), ['cuda', 'cpu'], fallback=True, threads=1)"
+        "[1])"
+    )
+    container = make_container(
+        image.name, "-c", script, network="none", mounts={"/models": tmp_path},
+        options=["--entrypoint", f"{image.venv}/bin/python"],
+    )  # fmt: skip
+    printed = container.run(within_s=SOON_S).output
+    assert "CUDAExecutionProvider was asked for, but" in printed
+    assert "Install the driver" in printed
+    assert printed.splitlines()[-1] == "CPUExecutionProvider"
+    libraries = set(re.findall(r"(lib\w+)\.so[.\d]*: cannot open shared object", printed))
+    assert libraries == {"libcuda"}, printed
 
 
 def test_a_device_without_its_cloud_records_and_ends_in_time(
