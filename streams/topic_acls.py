@@ -19,9 +19,11 @@ from streams.settings import Settings
 from streams.topic_admin import admin
 from streams.topics import TopicSpec
 
-AclRole = Literal["relay", "workers", "web", "link", "operator"]
+AclRole = Literal["acl-admin", "relay", "workers", "web", "link", "operator"]
 FROM_SITES = (topics.FRAGMENT_ARRIVED, topics.DETECTION, topics.HEARTBEAT)
 """Topics of events that sites send."""
+CLUSTER_NAME = "kafka-cluster"
+"""The one name that Kafka's ACLs of the cluster have."""
 _ALLOW = 3
 _ANY_HOST = "*"
 
@@ -31,6 +33,7 @@ class AclResource(IntEnum):
 
     TOPIC = 2
     GROUP = 3
+    CLUSTER = 4
 
 
 class AclPattern(IntEnum):
@@ -63,7 +66,7 @@ class Acl:
 
     def __str__(self) -> str:
         star = "*" if self.pattern is AclPattern.PREFIXED else ""
-        return f"{self.operation.name:<16} {self.resource.name.lower():<6} {self.name}{star}"
+        return f"{self.operation.name:<16} {self.resource.name.lower():<7} {self.name}{star}"
 
 
 def acls_of(role: AclRole, settings: Settings) -> list[Acl]:
@@ -71,6 +74,12 @@ def acls_of(role: AclRole, settings: Settings) -> list[Acl]:
     write = [AclOperation.DESCRIBE, AclOperation.WRITE]
     read = [AclOperation.DESCRIBE, AclOperation.READ]
     match role:
+        case "acl-admin":
+            # MSK knows no super users: without this, no user changes ACLs once they are enforced.
+            return [
+                Acl(AclResource.CLUSTER, CLUSTER_NAME, operation)
+                for operation in (AclOperation.ALTER, AclOperation.DESCRIBE)
+            ]
         case "relay":
             return _on(FROM_SITES, write, settings)
         case "web":
@@ -134,5 +143,5 @@ async def allow(user: str, acls: Sequence[Acl], settings: Settings) -> None:
         except (KafkaError, OSError) as error:
             raise StoreError(
                 f"Kafka did not add an ACL for {user}: {error!r}. The broker needs an authorizer, "
-                "and this program's user the right to change ACLs."
+                "and this program's user the right to change ACLs: `vigil topics acls acl-admin`."
             ) from error
