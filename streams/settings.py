@@ -210,6 +210,9 @@ class Settings(BaseSettings):
         pattern=r"^(https?://\S+)?$",
         description="address of Prometheus, which the page of the installation's status asks",
     )
+    prometheus_ca_file: Path | None = Field(
+        None, description="PEM file of the authority of Prometheus; else the system's"
+    )
     link_secret: SecretStr = Field(
         SecretStr(""),
         description="by which link workers and web workers trust each other, at least 32 "

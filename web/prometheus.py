@@ -7,6 +7,7 @@ from typing import NamedTuple
 import aiohttp
 
 from domain.errors import StoreError
+from stores.tls import certificate_error_text
 
 TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 4 << 20
@@ -39,7 +40,12 @@ async def ask(session: aiohttp.ClientSession, url: str, query: str) -> list[Samp
             found = (await answer.json(content_type=None))["data"]["result"]
             samples = [Sample(each["metric"], float(each["value"][1])) for each in found]
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise StoreError("Prometheus does not answer. Check VIGIL_PROMETHEUS_URL.") from error
+        wrong = certificate_error_text(error)
+        raise StoreError(
+            f"Prometheus cannot be trusted: {wrong}. Check VIGIL_PROMETHEUS_CA_FILE."
+            if wrong
+            else "Prometheus does not answer. Check VIGIL_PROMETHEUS_URL."
+        ) from error
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StoreError(f"Prometheus's answer to {query!r} cannot be read.") from error
     return [sample for sample in samples if math.isfinite(sample.value)]

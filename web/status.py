@@ -16,7 +16,8 @@ from aiohttp import web
 from faust.web import View
 
 from domain.access import Permission
-from domain.errors import StoreError
+from domain.errors import ConfigError, StoreError
+from stores import tls
 from stores.catalog.site_health import site_health
 from streams.metrics import VERSION
 from web.access import on_installation
@@ -117,9 +118,11 @@ async def ask_prometheus(services: Services) -> Answers:
     if not url:
         return Answers("not-set")
     try:
-        async with aiohttp.ClientSession() as session:
+        # Read each time: the authority may be renewed while the web runs.
+        trust = tls.client_context(services.settings.prometheus_ca_file)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
             found = await asyncio.gather(*(ask(session, url, each) for each in QUERIES.values()))
-    except StoreError as error:
+    except (StoreError, ConfigError) as error:
         log.warning("the status of programs is unknown: %s", error)
         return Answers("down")
     return Answers("good", dict(zip(QUERIES, found, strict=True)))

@@ -5,11 +5,15 @@ is asked in plain text. Inference has no hop: it runs in the edge's own process.
 """
 
 import asyncio
+import os
+import shutil
 import socket
 import ssl
+import subprocess
+import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +23,11 @@ import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
+import yaml
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 
+from domain.errors import StoreError
 from domain.times import utc_ms
 from local.certificates import make_pair
 from local.folder import DataFolder
@@ -35,8 +41,9 @@ from streams.settings import Settings
 from streams.topic_admin import ensure
 from streams.topics import TOPICS
 from tests.cloud import make_queues
-from tests.infra.helm import GIVEN, of_kind, pods, render
+from tests.infra.helm import FOLDER, GIVEN, of_kind, pods, render
 from tests.waiting import wait_for
+from web.prometheus import ask
 
 pytestmark = [pytest.mark.infra, pytest.mark.asyncio(loop_scope="module")]
 
@@ -113,6 +120,8 @@ class Running:
     programs: dict[str, Program]
     ports: dict[str, int]
     taps: dict[str, Tap]
+    prometheus: Tap | None
+    """Between web and Prometheus; None where this machine has no Prometheus."""
     key: str
     secrets: list[str]
     trust: ssl.SSLContext
@@ -191,6 +200,11 @@ async def running(
         programs = {}
         data = DataFolder(folder / "processes")
         data.open()
+        prometheus, asked = find_prometheus(), find_free()
+        tap = Tap((HOST, asked)) if prometheus else None
+        if tap is not None:
+            await tap.listen(stack, INNER)
+            replaced["VIGIL_PROMETHEUS_URL"] = f"https://{INNER}:{tap.port}"
         for program in PROGRAMS:
             for each in (f"{program}-metrics", program):
                 ports[each] = find_free(ports.values())
@@ -225,7 +239,9 @@ async def running(
         for each in programs.values():
             await asyncio.to_thread(each.launch)
             stack.push_async_callback(asyncio.to_thread, each.process.stop)
-        result = Running(secure, settings, catalog, programs, ports, taps, key, secrets, trust)
+        if prometheus:
+            stack.enter_context(running_prometheus(prometheus, asked, folder, ports))
+        result = Running(secure, settings, catalog, programs, ports, taps, tap, key, secrets, trust)
         async with aiohttp.ClientSession() as session:
             for program in PROGRAMS:
                 port = ports[program if program in ("web", "link") else f"{program}-metrics"]
@@ -240,6 +256,54 @@ async def running(
 
                 await wait_for(ready, within_s=60, what=result.logs)
         yield result
+
+
+def find_prometheus() -> str | None:
+    return shutil.which("prometheus", path=f"{os.environ['PATH']}:{Path(sys.prefix) / 'bin'}")
+
+
+@contextmanager
+def running_prometheus(
+    binary: str, port: int, folder: Path, ports: Mapping[str, int]
+) -> Iterator[None]:
+    """Prometheus with a web configuration as its operator writes it; it reads the programs."""
+    manifests = render("vigil", *GIVEN, values="production")
+    tls = folder / "run/secrets/tls"
+    jobs = []
+    for each in of_kind(manifests, "ServiceMonitor"):
+        program = each["metadata"]["labels"]["app.kubernetes.io/component"]
+        [endpoint] = each["spec"]["endpoints"]
+        assert endpoint["tlsConfig"]["ca"]["secret"]["key"] == "ca.crt"
+        if program in PROGRAMS:
+            jobs.append({
+                "job_name": endpoint["relabelings"][0]["replacement"],
+                "scheme": endpoint["scheme"],
+                # The name of the certificate that all programs have here.
+                "tls_config": {"ca_file": str(tls / "ca.crt"), "server_name": INNER},
+                "static_configs": [{"targets": [f"{HOST}:{ports[f'{program}-metrics']}"]}],
+            })  # fmt: skip
+    assert len(jobs) == len(PROGRAMS)
+    settings = {"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(settings))
+    given = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())
+    spec = given["prometheus"]["prometheusSpec"]["web"]["tlsConfig"]
+    web = {"tls_server_config": {
+        "cert_file": str(tls / spec["cert"]["secret"]["key"]),
+        "key_file": str(tls / spec["keySecret"]["key"]),
+        "min_version": spec["minVersion"],
+    }}  # fmt: skip
+    (folder / "prometheus-web.yaml").write_text(yaml.safe_dump(web))
+    server = subprocess.Popen([
+        binary, f"--config.file={folder / 'prometheus.yaml'}",
+        f"--web.config.file={folder / 'prometheus-web.yaml'}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--web.listen-address={HOST}:{port}", "--log.level=error",
+    ])  # fmt: skip
+    try:
+        yield
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def _path() -> dict[str, str]:
@@ -284,10 +348,11 @@ def _write_files(folder: Path, own: Mapping[str, str], postgres: int) -> list[st
     return [password, random["session-secret"], random["link-secret"]]
 
 
-async def plain_answer(port: int, host: str = HOST) -> bytes:
+async def plain_answer(port: int, host: str = HOST, path: str = "/readyz") -> bytes:
     """Ask in plain text; return what comes back."""
     reader, writer = await asyncio.open_connection(host, port)
-    writer.write(b"GET /readyz HTTP/1.1\r\nHost: vigil\r\nConnection: close\r\n\r\n")
+    request = f"GET {path} HTTP/1.1\r\nHost: vigil\r\nConnection: close\r\n\r\n"
+    writer.write(request.encode())
     await writer.drain()
     try:
         return await asyncio.wait_for(reader.read(), 10)
@@ -349,6 +414,33 @@ async def test_what_programs_send_is_encrypted(running: Running) -> None:
         words = [*running.secrets, CAMERA, "SELECT", "ReceiveMessage", "fragment-arrived", "Bearer"]
         for word in words:
             assert word.encode() not in seen, (hop, word)
+
+
+async def test_prometheus_reads_the_programs_and_the_web_asks_it(running: Running) -> None:
+    tap = running.prometheus
+    if tap is None:
+        pytest.skip("prometheus is not here: `make system` takes it from Debian's package")
+    url = f"https://{HOST}:{running.ports['web']}/api/v1/status"
+    headers = {"Authorization": f"Bearer {running.key}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+
+        async def all_seen() -> bool:
+            async with session.get(url, ssl=running.trust) as answer:
+                status = await answer.json()
+            running_now = {each["program"] for each in status["programs"] if each["running"]}
+            return status["metrics"] == "good" and running_now >= {"relay", "index", "web", "link"}
+
+        await wait_for(all_seen, within_s=30, what=running.logs)
+    assert tap.is_encrypted()
+    for word in ("vigil_", "/api/v1/query", "alertname"):
+        assert word.encode() not in tap.everything(), word
+    assert b"vigil_" not in await plain_answer(tap.target[1], path="/metrics")
+    other, _ = make_pair(INNER)
+    stranger = ssl.create_default_context(cadata=other.decode())
+    connector = aiohttp.TCPConnector(ssl=stranger)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        with pytest.raises(StoreError, match="Check VIGIL_PROMETHEUS_CA_FILE"):
+            await ask(session, f"https://{INNER}:{tap.port}", "up")
 
 
 async def test_the_tap_would_see_plain_text() -> None:

@@ -19,6 +19,7 @@ VERSIONS = ("1.34", "1.35")
 CUSTOM = {
     "Certificate", "ClusterIssuer", "ClusterSecretStore", "ExternalSecret", "IngressClassParams",
     "NodeClass", "NodePool", "PrometheusRule", "ScaledObject", "ServiceMonitor",
+    "TriggerAuthentication",
 }  # fmt: skip
 """Kinds of other projects: Kubernetes's schemas do not know them."""
 

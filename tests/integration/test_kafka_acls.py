@@ -1,4 +1,4 @@
-"""The first ACLs, in the order of docs/how-to/install.md, on a broker like MSK: without super users."""
+"""The first ACLs, in the order of docs/how-to/install.md, on a broker like MSK: no super users."""
 
 import re
 from collections.abc import Iterator

@@ -177,6 +177,10 @@ audit:
   value: /run/secrets/tls/tls.key
 - name: VIGIL_LINK_CA_FILE
   value: /run/secrets/tls/ca.crt
+{{- if and (hasPrefix "https:" (get .root.Values.settings "VIGIL_PROMETHEUS_URL")) (not (hasKey .root.Values.settings "VIGIL_PROMETHEUS_CA_FILE")) }}
+- name: VIGIL_PROMETHEUS_CA_FILE
+  value: /run/secrets/tls/ca.crt
+{{- end }}
 - name: VIGIL_PUBLIC_URL
   value: https://{{ .root.Values.ingress.host }}
 {{- end }}
