@@ -3,24 +3,29 @@
 `python -m bench.scale_state CAMERAS` is one process with so many cameras. Each has as many open
 fragments as one that records: 1 to 30 of 2 s, in a window of a minute. Then events come in turn,
 and each simulated second the cache is written, as by a commit.
+
+The processes take turns, a round of events each. So all see the same machine, and their CPU can be
+compared where other programs use it too.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 from faust.types import TP
 
+from domain.errors import VigilError
 from domain.events import FragmentArrived
 from domain.identity import new_run_id
 from domain.windows import WindowRules
@@ -34,38 +39,77 @@ PARTITIONS = 64
 FRAGMENT_MS = 2_000
 FRAGMENTS = 30
 """Of a window."""
-EVENTS = 40_000
-"""That are measured, whatever the number of cameras."""
+EVENTS = 8_000
+"""Of a round, whatever the number of cameras."""
+ROUNDS = 9
 TICK_EVERY_S = 5
 T0_MS = 1_790_000_000_000 // 60_000 * 60_000
 
 
 def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure each number of cameras in a process of its own."""
+    """Measure each number of cameras in a process of its own, in turn."""
+    with ExitStack() as stack:
+        processes = [stack.enter_context(_process(cameras)) for cameras in arguments.state_cameras]
+        rounds = [[_ask(process) for process in processes] for _ in range(ROUNDS)]
     found = []
-    for cameras in arguments.state_cameras:
-        with tempfile.TemporaryDirectory(prefix="vigil-scale-") as folder:
-            done = subprocess.run(
-                [sys.executable, "-m", "bench.scale_state", str(cameras)],
-                env={
-                    **os.environ,
-                    "VIGIL_DATA_DIR": folder,
-                    "VIGIL_PARTITIONS": str(PARTITIONS),
-                    "VIGIL_KAFKA_BROKERS": "127.0.0.1:1",
-                },
-                cwd=Path(__file__).parents[1],
-                stdout=subprocess.PIPE,
-                check=True,
-            )
-        found.append(json.loads(done.stdout.splitlines()[-1]))
+    for cameras, figures in zip(arguments.state_cameras, zip(*rounds, strict=True), strict=True):
+        event_us = statistics.median(each["event_us"] for each in figures)
+        tick_us = statistics.median(each["tick_us"] for each in figures)
+        second_us = event_us * 1_000 / FRAGMENT_MS + tick_us / cameras / TICK_EVERY_S
+        found.append(
+            {
+                "cameras": cameras,
+                "memory_mib": figures[-1]["memory_mib"],
+                "memory_kib_per_camera": round(figures[-1]["memory_mib"] * 1024 / cameras, 1),
+                "cpu_us_per_event": round(event_us, 1),
+                "cpu_s_per_camera_hour": round(second_us * 3_600 / 1e6, 3),
+            }
+        )
     least, most = found[0], found[-1]
     more = most["cameras"] - least["cameras"]
     if more > 0:
         kib = (most["memory_mib"] - least["memory_mib"]) * 1024
         most["kib_for_each_further_camera"] = round(kib / more, 1)
-        ratio = most["cpu_us_per_event"] / least["cpu_us_per_event"]
-        most["cpu_per_event_to_the_first"] = round(ratio, 2)
+        # Of each round, so that what else the machine does is in both.
+        ratios = [each[-1]["event_us"] / each[0]["event_us"] for each in rounds]
+        most["cpu_per_event_to_the_first"] = round(statistics.median(ratios), 2)
+        most["load"] = round(os.getloadavg()[0], 1)
     return found
+
+
+@contextmanager
+def _process(cameras: int) -> Iterator["subprocess.Popen[str]"]:
+    """Yield a process with so many cameras; it measures a round for each line that it is sent."""
+    with tempfile.TemporaryDirectory(prefix="vigil-scale-") as folder:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.scale_state", str(cameras)],
+            env={
+                **os.environ,
+                "VIGIL_DATA_DIR": folder,
+                "VIGIL_PARTITIONS": str(PARTITIONS),
+                "VIGIL_KAFKA_BROKERS": "127.0.0.1:1",
+            },
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            try:
+                _ask(process)  # the first round warms it
+                yield process
+            finally:
+                process.kill()
+
+
+def _ask(process: "subprocess.Popen[str]") -> dict[str, float]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("round\n")
+    process.stdin.flush()
+    if not (line := process.stdout.readline()):
+        raise VigilError("A process of the bench ended; see its messages above.")
+    return dict(json.loads(line))
 
 
 class _Assembler:
@@ -170,9 +214,9 @@ class _State:
                     self.cache.peek(camera).on_tick(at_ms)
 
 
-async def _measure(cameras: int) -> dict[str, Any]:
+async def _serve(cameras: int) -> None:
+    """Build the state, then measure a round for each line of standard input."""
     gc_tuning.tune()
-    process = psutil.Process()
     state = _State(cameras, await _opened_table())
     for number in range(cameras):
         for _ in range(FRAGMENTS + number % FRAGMENTS + 1):
@@ -180,26 +224,25 @@ async def _measure(cameras: int) -> dict[str, Any]:
         if number % 100 == 0:
             await state.cache.flush()
     await state.cache.flush()
-    began_s, ticks_s = time.process_time(), 0.0
     turns = _turns(cameras)
-    per_second = max(1, cameras * 1_000 // FRAGMENT_MS)
+    for _ in sys.stdin:
+        print(json.dumps(await _round(state, turns)), flush=True)
+
+
+async def _round(state: _State, turns: Iterator[int]) -> dict[str, float]:
+    per_second = max(1, len(state.cameras) * 1_000 // FRAGMENT_MS)
+    began_s = time.process_time()
     for at in range(EVENTS):
         await state.apply(next(turns))
         if at % per_second == per_second - 1:
             await state.cache.flush()
     await state.cache.flush()
-    event_us = (time.process_time() - began_s) / EVENTS * 1e6
-    began_s = time.process_time()
+    events_s = time.process_time()
     state.tick(T0_MS + FRAGMENT_MS)  # of a time at which nothing is due
-    ticks_s = time.process_time() - began_s
-    second_us = event_us * 1_000 / FRAGMENT_MS + ticks_s / cameras / TICK_EVERY_S * 1e6
-    memory = process.memory_info().rss / (1 << 20)
     return {
-        "cameras": cameras,
-        "memory_mib": round(memory, 1),
-        "memory_kib_per_camera": round(memory * 1024 / cameras, 1),
-        "cpu_us_per_event": round(event_us, 1),
-        "cpu_s_per_camera_hour": round(second_us * 3_600 / 1e6, 3),
+        "event_us": (events_s - began_s) / EVENTS * 1e6,
+        "tick_us": (time.process_time() - events_s) * 1e6,
+        "memory_mib": round(psutil.Process().memory_info().rss / (1 << 20), 1),
     }
 
 
@@ -209,4 +252,4 @@ def _turns(cameras: int) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_measure(int(sys.argv[1])))))
+    asyncio.run(_serve(int(sys.argv[1])))

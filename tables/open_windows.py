@@ -10,6 +10,8 @@ changelog  <app id>-open-windows-changelog, compacted; a camera without runs has
 
 from typing import Any, Protocol
 
+from pydantic_core import from_json, to_json
+
 from domain.camera_windows import CameraWindows
 from domain.windows import WindowRules
 from streams.app import App
@@ -48,12 +50,25 @@ def open_windows(app: App) -> Any:
 
 def load_windows(table: KeyValueTable, camera: str, rules: WindowRules) -> CameraWindows:
     """Return a camera's windows, empty where none are kept."""
-    return CameraWindows.restore(camera, rules, table.get(camera))
+    value = table.get(camera)
+    if isinstance(value, bytes):  # of a store in memory, which keeps what was written
+        value = from_json(value)
+    return CameraWindows.restore(camera, rules, value)
 
 
-def store_windows(table: KeyValueTable, camera: str, snapshot: dict[str, Any]) -> None:
-    """Keep a camera's windows, or remove the entry where nothing is left to remember."""
-    if snapshot:
-        table[camera] = snapshot
+def encode_windows(windows: CameraWindows) -> bytes:
+    """Return the entry of a camera's windows as JSON; empty where nothing is left to remember.
+
+    Bytes, because thousands of entries are kept until they are written: as lists and dicts the
+    garbage collector would check them again and again.
+    """
+    snapshot = windows.snapshot()
+    return to_json(snapshot) if snapshot else b""
+
+
+def store_windows(table: KeyValueTable, camera: str, entry: bytes) -> None:
+    """Keep the entry of a camera; remove it where it is empty."""
+    if entry:
+        table[camera] = entry
     else:
         table.pop(camera, None)

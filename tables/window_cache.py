@@ -31,7 +31,7 @@ from streams.codec import Record
 from streams.delivery import table_context
 from streams.interruption import Interrupted
 from streams.process_exit import exit_process
-from tables.open_windows import KeyValueTable, load_windows, store_windows
+from tables.open_windows import KeyValueTable, encode_windows, load_windows, store_windows
 
 log = logging.getLogger(__name__)
 
@@ -147,12 +147,12 @@ class WindowCache:
             self._decisions = []
             try:
                 entries = [
-                    (partition, camera, self._cameras[camera].snapshot())
+                    (partition, camera, encode_windows(self._cameras[camera]))
                     for camera, partition in changed.items()
                 ]
                 await self._send_decisions()
-                for entry in decisions:
-                    await self._acknowledged(entry)
+                for decision in decisions:
+                    await self._acknowledged(decision)
             except BaseException as error:
                 if generation == self._generation:  # nothing is forgotten
                     self._changed = changed | self._changed
@@ -164,9 +164,9 @@ class WindowCache:
             if generation != self._generation:
                 return
             source = topics.FRAGMENT_ARRIVED.full_name
-            for partition, camera, snapshot in entries:
+            for partition, camera, entry in entries:
                 with table_context.source_partition(source, partition):
-                    store_windows(self._table, camera, snapshot)
+                    store_windows(self._table, camera, entry)
                 if not self._cameras[camera]:
                     self._cameras_of(partition).discard(camera)
             for release in holds:

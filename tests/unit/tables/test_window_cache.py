@@ -1,6 +1,7 @@
 """The order before an offset is committed: decisions, then the table, then the offset."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -138,7 +139,7 @@ async def test_a_table_entry_waits_for_its_decisions(app: App) -> None:
     assert (table, app.ledger.due()) == ({}, None)
     app.waiting[0].set_result(None)
     await writing
-    held = table[CAMERA][fragment(CAMERA, 0).run]["o"]
+    held = json.loads(table[CAMERA])[fragment(CAMERA, 0).run]["o"]
     assert [row[0] for window in held for row in window[-1]] == [3]  # what was when it began
     assert app.ledger.due() == 4
     await window_cache.flush()
