@@ -52,7 +52,7 @@ lint-infra: setup ## let Checkov and tflint read Terraform and the charts
 	$(BIN)/python -m pytest -q -m infra tests/infra/test_scanners.py
 
 lab: setup ## try a site in namespaces: a device by Ansible, its VPN with cuts and certificates (root)
-	@bash local/setup/packages.sh buildah podman runc mmdebstrap catatonit openssh-client nftables strongswan-swanctl charon-systemd libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins
+	@bash local/setup/packages.sh buildah podman runc mmdebstrap catatonit openssh-client nftables cryptsetup-bin fdisk e2fsprogs strongswan-swanctl charon-systemd libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins
 	$(BIN)/python -m pytest -q -s -m lab tests/lab
 
 # BASES=debian makes the bases here, from Debian's packages; IMAGES names some images; TAG their tag.
