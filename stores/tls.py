@@ -15,6 +15,11 @@ WRONG_ADDRESS = 64
 """OpenSSL's X509_V_ERR_IP_ADDRESS_MISMATCH."""
 EXPIRED = 10
 """OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED."""
+ANSWERS_WITHOUT_TLS = (
+    "it answers without TLS, as a login page of the site's network or a proxy does"
+)
+_NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+"""Names that OpenSSL has for what is not TLS at all."""
 
 
 def client_context(ca_file: Path | str | None) -> ssl.SSLContext:
@@ -47,7 +52,10 @@ def certificate_error_text(error: BaseException | None) -> str | None:
         )  # aiohttp's wrapper is a subclass of these
         if isinstance(error, ssl.SSLCertVerificationError) and wraps is None:
             return _verification_text(error)
-        if isinstance(error, ssl.SSLError) and wraps is None:
+        # Another wrapper of aiohttp is one of these without being initialised as one.
+        if isinstance(error, ssl.SSLError) and wraps is None and not hasattr(error, "os_error"):
+            if error.reason in _NO_TLS_REASONS:
+                return ANSWERS_WITHOUT_TLS
             return f"it does not offer TLS that we accept ({error.reason or error})"
         error = _cause_of(error)
     return None

@@ -24,7 +24,9 @@ from stores.signed_queue import SignedQueue
 
 _WITHIN_S = 20
 _ROUTE = "check the route, the VPN and the firewall; correct cloud.{}_endpoint or cloud.region"
+_IN_BETWEEN = "a proxy or a login page of the site answers: let this device through without it"
 _BY_CODE = {
+    **dict.fromkeys(("301", "302", "303", "307", "308", "511"), _IN_BETWEEN),
     "NoSuchBucket": "correct cloud.bucket",
     "PermanentRedirect": "correct cloud.region: the bucket is in another region",
     "AuthorizationHeaderMalformed": "correct cloud.region",
@@ -129,7 +131,9 @@ def _remedy(error: Exception, config: EdgeConfig, service: str) -> str:
     code = _code(error)
     if code in _BY_CODE:
         return _BY_CODE[code].format(site=config.site)
-    if tls.certificate_error_text(error) is not None:
+    if (fault := tls.certificate_error_text(error)) is not None:
+        if fault == tls.ANSWERS_WITHOUT_TLS:
+            return _IN_BETWEEN
         return f"correct cloud.ca_file or cloud.{service}_endpoint"
     if code:
         return "correct cloud.*, or the permissions of this device"

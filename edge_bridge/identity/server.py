@@ -11,7 +11,7 @@ import aiohttp
 
 from domain.errors import StoreError
 from domain.times import format_ms, utc_ms
-from stores.tls import certificate_error_text
+from stores.tls import ANSWERS_WITHOUT_TLS, certificate_error_text
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 _MAX_BODY_BYTES = 64 << 10
@@ -80,7 +80,8 @@ class DeviceServer:
             return StoreError(f"{self.url} does not answer: {_cause(error)}.")
         if (wrong := await self.clock_problem()) is not None:
             return WrongClockError(wrong)
-        return StoreError(f"{self.url} cannot be trusted: {text}.")
+        way = " Let this device through without it." if text == ANSWERS_WITHOUT_TLS else ""
+        return StoreError(f"{self.url} cannot be trusted: {text}.{way}")
 
     async def clock_problem(self) -> str | None:
         """Return how wrong this device's clock is, by the server's; None: right, or not known.
