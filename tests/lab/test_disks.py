@@ -134,8 +134,8 @@ def test_a_second_run_changes_nothing(disk: Disk) -> None:
     uuid, recovery = disk.uuid, (disk.work / "recovery").read_text()
     assert disk.changes(disk.prepare()) == 0
     assert (disk.uuid, (disk.work / "recovery").read_text()) == (uuid, recovery)
-    opens: list[str | Path] = ["cryptsetup", "open", "--test-passphrase", "--key-file", disk.work / "footage.key"]
-    subprocess.run([*opens, disk.path], check=True)
+    key = str(disk.work / "footage.key")
+    disk.run("cryptsetup", "open", "--test-passphrase", "--key-file", key, disk.path)
 
 
 def test_a_run_that_ended_in_the_middle_is_finished_by_the_next(disk: Disk) -> None:
