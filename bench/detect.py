@@ -29,9 +29,9 @@ from domain.errors import VigilError
 from edge_bridge.config.inference import GpuConfig, InferenceConfig, Mask
 from edge_bridge.inference.decode import CameraDecoder, DecodedFrame
 from edge_bridge.inference.detectors import load_configured
-from edge_bridge.inference.ipc import WorkerChannel
 from edge_bridge.inference.worker import InferenceWorker
 from harness.detector_material import RUN, Reel, encoded, street, write_model
+from stores.ipc import WorkerChannel
 from vision.detector import BgrImage
 from vision.onnx_detector import OnnxDetector
 

@@ -8,8 +8,8 @@ import socket
 import sys
 from pathlib import Path
 
-from edge_bridge.inference.ipc import PeerClosedError, WorkerChannel
 from edge_bridge.inference.worker import serve
+from stores.ipc import PeerClosedError, WorkerChannel
 
 
 def main() -> int:

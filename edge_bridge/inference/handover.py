@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 
 from edge_bridge.inference.frame_queue import FrameQueue, QueuedFrame
-from edge_bridge.inference.ipc import PeerClosedError
 from edge_bridge.inference.worker_process import WorkerProcess
+from stores.ipc import PeerClosedError
 
 
 class Handover:

@@ -19,10 +19,10 @@ from edge_bridge.inference.camera_report import CameraReport
 from edge_bridge.inference.decode import EncodedPacket
 from edge_bridge.inference.decode_pool import DecodePool
 from edge_bridge.inference.detectors import load_configured
-from edge_bridge.inference.ipc import Header, PeerClosedError, WorkerChannel
 from edge_bridge.inference.model_runner import BatchRunner
 from edge_bridge.inference.outcome_counts import OutcomeCounts
 from edge_bridge.inference.rate_control import RateController
+from stores.ipc import Header, PeerClosedError, WorkerChannel
 from vision.detector import DetectedObject, Detector
 
 log = logging.getLogger(__name__)

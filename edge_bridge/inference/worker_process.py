@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from domain.errors import VigilError
 from domain.events import Detection, DetectionFrame
 from edge_bridge.config.inference import InferenceConfig, Mask
-from edge_bridge.inference import ipc, metrics
+from edge_bridge.inference import metrics
 from edge_bridge.inference.batcher import Batcher, seconds_until_end
 from edge_bridge.inference.errors import WorkerFaultError, exit_text
 from edge_bridge.inference.frame_queue import QueuedFrame
+from stores import ipc
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from edge_bridge.config.inference import (
     InferenceConfig,
     MotionConfig,
 )
-from edge_bridge.inference import ipc
 from edge_bridge.inference.batcher import Batcher
 from edge_bridge.inference.errors import RESTART_BACKOFF
+from stores import ipc
 from tests.unit.edge_bridge.encoded_frames import CAMERA, OTHER_RUN, RUN, START_MS
 
 # --- configuration

@@ -13,8 +13,8 @@ import pytest
 from edge_bridge.config.inference import InferenceConfig
 from edge_bridge.inference import model_runner
 from edge_bridge.inference.decode import DecodedFrame
-from edge_bridge.inference.ipc import WorkerChannel
 from edge_bridge.inference.worker import InferenceWorker
+from stores.ipc import WorkerChannel
 from tests.unit.edge_bridge.encoded_frames import OTHER_RUN, RUN, START_MS
 from tests.waiting import wait_for
 from vision.detector import BgrImage, DetectedObject, clip

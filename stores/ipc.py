@@ -1,7 +1,7 @@
-"""Inter-process communication (IPC) of recorder and worker: JSON headers with bytes, no pickle.
+"""Inter-process communication (IPC) of a program and its worker: JSON headers with bytes, no pickle.
 
     length of all that follows (4 bytes) │ length of the header (4 bytes) │ header │ body
-The worker decodes video that may be hostile, so nothing it sends is ever executed.
+A worker handles what may be hostile (video, models), so nothing it sends is ever executed.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ async def read(reader: asyncio.StreamReader) -> tuple[Header, bytes]:
         size, head_size = _LENGTHS.unpack(await reader.readexactly(_LENGTHS.size))
         content = await reader.readexactly(_check(size, head_size))
     except (asyncio.IncompleteReadError, ConnectionError) as error:
-        raise PeerClosedError("the inference process closed its socket") from error
+        raise PeerClosedError("the worker closed its socket") from error
     return _split(content, head_size)
 
 
@@ -82,19 +82,19 @@ class WorkerChannel:
             try:
                 received = self._socket.recv(1 << 20)
             except ConnectionError as error:
-                raise PeerClosedError("the recording process has ended") from error
+                raise PeerClosedError("the program that started this worker has ended") from error
             if not received:
-                raise PeerClosedError("the recording process has ended")
+                raise PeerClosedError("the program that started this worker has ended")
             self._buffer += received
         return message
 
-    def send(self, header: Header) -> None:
+    def send(self, header: Header, body: bytes = b"") -> None:
         """Send one message; raises PeerClosedError when the other process has ended."""
         try:
             with self._send_lock:
-                self._socket.sendall(pack(header))
+                self._socket.sendall(pack(header, body))
         except ConnectionError as error:
-            raise PeerClosedError("the recording process has ended") from error
+            raise PeerClosedError("the program that started this worker has ended") from error
 
     def _complete_message(self) -> tuple[Header, bytes] | None:
         if len(self._buffer) < _LENGTHS.size:
