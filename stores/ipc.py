@@ -1,4 +1,4 @@
-"""Inter-process communication (IPC) of a program and its worker: JSON headers with bytes, no pickle.
+"""Inter-process communication (IPC) of a program and its worker: JSON headers and bytes, no pickle.
 
     length of all that follows (4 bytes) │ length of the header (4 bytes) │ header │ body
 A worker handles what may be hostile (video, models), so nothing it sends is ever executed.

@@ -15,10 +15,10 @@ from domain.errors import ModelError
 from vision.card import ModelCard
 from vision.detector import BgrImage, DetectedObject
 from vision.gpu import CUDA, TENSORRT, GpuOptions
-from vision.layouts.base import Candidates, Layout, Tensors
+from vision.layouts.base import Layout, Tensors
 from vision.layouts.factory import layout_for
 from vision.metrics import set_detector_info
-from vision.nms import non_maximum_suppression, select
+from vision.postprocess import Postprocessor
 from vision.preprocess import Placement, Preprocessor, place
 from vision.providers import open_session
 
@@ -76,7 +76,7 @@ class OnnxDetector:
         self._padded_rows = fixed or 0
         # Double buffering: one batch is inferred while the next is preprocessed.
         self._preprocessors = deque(Preprocessor(card.input) for _ in range(2))
-        self._kept = np.asarray([not card.keep or name in card.keep for name in card.names])
+        self._postprocessor = Postprocessor(card, self._layout)
         grey = np.full((card.input.height, card.input.width, 3), 127, np.uint8)
         self.detect([grey])
         if self._provider in {CUDA, TENSORRT}:
@@ -130,12 +130,7 @@ class OnnxDetector:
 
     def postprocess(self, output: RawOutput) -> list[list[DetectedObject]]:
         """Return the objects of each picture of a batch; see StagedDetector."""
-        thresholds = self._card.thresholds
-        candidates = self._layout.decode(output.tensors, thresholds.score)
-        candidates = select(candidates, self._keep_mask(candidates, len(output.placements)))
-        if self._layout.overlapping:
-            candidates = non_maximum_suppression(candidates, thresholds.iou)
-        return self._objects(candidates, output.placements)
+        return self._postprocessor.objects(output.tensors, output.placements)
 
     def bare_inference(self, pictures: Sequence[BgrImage]) -> Callable[[], object]:
         """Return a call that only runs the model on one batch, for measurements to compare."""
@@ -155,30 +150,6 @@ class OnnxDetector:
                 f"Model {self.model} cannot compute a batch of {len(tensor)}: {what}"
             ) from error
         return dict(zip(self._outputs, values, strict=True))
-
-    def _keep_mask(self, candidates: Candidates, pictures: int) -> NDArray[np.bool_]:
-        finite = np.isfinite(candidates.boxes).all(axis=1) & np.isfinite(candidates.scores)
-        keep: NDArray[np.bool_] = finite & (candidates.picture < pictures)
-        if self._card.keep:
-            # A class beyond the labels has no name, so `keep` cannot name it.
-            known = candidates.labels < len(self._kept)
-            keep &= known & self._kept[np.where(known, candidates.labels, 0)]
-        return keep
-
-    def _objects(
-        self, candidates: Candidates, placements: Sequence[Placement]
-    ) -> list[list[DetectedObject]]:
-        found: list[list[DetectedObject]] = [[] for _ in placements]
-        names = self._card.names
-        for k in np.argsort(-candidates.scores, kind="stable"):
-            picture, label = int(candidates.picture[k]), int(candidates.labels[k])
-            x1, y1, x2, y2 = (float(v) for v in candidates.boxes[k])
-            box = placements[picture].box(x1, y1, x2, y2)
-            if box is not None:
-                name = names[label] if label < len(names) else f"class {label}"
-                score = round(min(max(float(candidates.scores[k]), 0.0), 1.0), 4)
-                found[picture].append(DetectedObject(name, score, box))
-        return found
 
 
 def _describe(values: Sequence[Any]) -> str:
