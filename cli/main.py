@@ -33,6 +33,7 @@ GROUPS = {
     "replay": "rebuild the catalog, or make chunks or detections of the past again",
     "retention": "set how long footage is kept, and delete older footage",
     "hold": "suspend the deletion of footage",
+    "infer": "compute models for others, over HTTP",
     "model": "choose the model whose detections are shown",
     "audit": "list, export, sign and verify the audit log",
     "dlq": "list dead letters, send them again or drop them",

@@ -20,7 +20,7 @@ from typing import Any
 
 from domain.errors import VigilError
 from inference.model_files import ModelFile
-from inference.session import Session
+from inference.session import OnnxSession
 from inference.shared_memory import SlotLayout, Slots, packed_bytes
 from stores.ipc import Header, PeerClosedError, WorkerChannel
 from vision.gpu import GpuOptions
@@ -38,7 +38,7 @@ class ModelServer:
     """Computes the batches that the parent sends."""
 
     def __init__(
-        self, channel: WorkerChannel, session: Session, slots: Slots, runners: int
+        self, channel: WorkerChannel, session: OnnxSession, slots: Slots, runners: int
     ) -> None:
         self._channel = channel
         self._session = session
@@ -98,7 +98,7 @@ def _resident_mib() -> int:
     return pages * resource.getpagesize() >> 20
 
 
-def _load(order: Mapping[str, Any]) -> Session:
+def _load(order: Mapping[str, Any]) -> OnnxSession:
     file = ModelFile(
         order["name"],
         order["version"],
@@ -107,7 +107,7 @@ def _load(order: Mapping[str, Any]) -> Session:
     )
     gpu = order["gpu"]
     cache = gpu.pop("engine_cache")
-    session = Session(
+    session = OnnxSession(
         file,
         providers=order["providers"],
         fallback=order["fallback"],
@@ -118,9 +118,9 @@ def _load(order: Mapping[str, Any]) -> Session:
     return session
 
 
-def _make_slots(session: Session, runners: int, memory: int) -> tuple[Slots, SlotLayout]:
+def _make_slots(session: OnnxSession, runners: int, memory: int) -> tuple[Slots, SlotLayout]:
     rows = session.max_rows
-    sample = session.sample(rows)
+    sample = {name: [value] for name, value in session.sample(rows).items()}
     output_bytes = int(_SPARE_OUTPUT * session.output_row_bytes * rows)
     # Twice as many slots as runners: the next batch is written while one is computed.
     layout = SlotLayout(2 * runners, packed_bytes(sample), output_bytes)

@@ -47,7 +47,7 @@ class QueuedRequest(Generic[T]):
     attempts: int = 0
     """How often a process took it and ended."""
     alone: bool = False
-    """Computed without others: one of its former batch failed."""
+    """Computed without others: one of those that were computed with it failed."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class BatchQueue(Generic[T]):
     waiting: Counter[Priority] = field(default_factory=Counter)
     """Rows that wait, by class."""
     _heap: list[tuple[float, int, QueuedRequest[T]]] = field(default_factory=list)
-    _orders: count[int] = field(default_factory=count)
+    _orders: "count[int]" = field(default_factory=count)
 
     @property
     def rows(self) -> int:
@@ -94,7 +94,7 @@ class BatchQueue(Generic[T]):
         return self._heap[0][2].arrived_s if self._heap else None
 
     def next_batch(self, max_rows: int) -> list[QueuedRequest[T]]:
-        """Take the most urgent request, and what fits beside it; empty: none waits."""
+        """Take the most urgent request, and what fits into its batch; empty: none waits."""
         batch: list[QueuedRequest[T]] = []
         other_shapes: list[QueuedRequest[T]] = []
         rows = 0

@@ -13,7 +13,7 @@ from inference.model_host import HostOptions, ModelHost
 
 
 class EmbeddedEngine:
-    """Engine over one ModelHost for each model version; see `inference.engine.Engine`."""
+    """One ModelHost for each model version, as one engine; see `inference/engine.py`."""
 
     def __init__(self, files: Sequence[ModelFile], options: HostOptions) -> None:
         self._hosts = {(file.name, file.version): ModelHost(file, options) for file in files}

@@ -71,7 +71,7 @@ class InferRequest:
     id: str = field(default="", compare=False)
 
 
-class Engine(Protocol):
+class InferenceEngine(Protocol):
     """Computes models."""
 
     async def load(self) -> None:

@@ -62,6 +62,8 @@ class HostOptions:
     """How long the first request of a batch waits for others, where batches pay."""
     recycle_mib: int = 4_096
     """A process with more memory is replaced."""
+    recycle_every_s: float = 600.0
+    """But not sooner than this after its start: a limit that is too low must not end in a loop."""
 
 
 @dataclass(slots=True, eq=False)
@@ -134,7 +136,7 @@ class ModelHost:
             _fail(queued, NotReadyError("Inference is being stopped."))
 
     async def infer(self, request: InferRequest) -> _Tensors:
-        """Return the outputs; see Engine. Cancelling it takes the request out of the queue."""
+        """Return the outputs; see `inference/engine.py`. Cancelling it leaves the queue."""
         rows = check_request(request, self.metadata)
         waiting = _Waiting(request, asyncio.get_running_loop().create_future())
         shapes = tuple((name, value.shape[1:]) for name, value in sorted(request.inputs.items()))
@@ -176,16 +178,22 @@ class ModelHost:
                 process.give_back(slot)
                 raise
             if process is not self._process or process.ended.is_set():
-                # It was replaced meanwhile, so that this slot is of no use.
+                # It was replaced while this waited, so the slot is of no use.
                 process.give_back(slot)
                 continue
             batch = self._queue.next_batch(process.best_rows)
             if not batch:
                 process.give_back(slot)
                 continue
+            suspect = batch[0].alone
+            if suspect:
+                await process.drain(_DRAIN_S)
             task = asyncio.create_task(self._run(process, slot, batch))
             self._batches.add(task)
             task.add_done_callback(self._batches.discard)
+            if suspect:
+                # Nothing else is in the process: what ends it now is this request.
+                await asyncio.wait([task])
 
     async def _wait_for_batch(self, rows: int) -> None:
         """Wait until a batch is due: full, or its first request waited long enough."""
@@ -225,7 +233,7 @@ class ModelHost:
         except ComputeError as error:
             self._isolate(batch, error)
             return
-        except Exception as error:  # whoever waits must not wait for ever
+        except Exception as error:  # callers must not wait for ever
             log.exception("%s: a batch failed", self.file.name)
             for queued in batch:
                 _fail(queued, ComputeError(f"Model {self.file.name} failed: {error}"))
@@ -243,7 +251,7 @@ class ModelHost:
                     f"it computed this request. {why}"
                 ))  # fmt: skip
             elif not queued.item.answer.done():
-                # Alone: if it is what ends the processes, it takes no other with it.
+                # If it is what ends the processes, it must take no other with it again.
                 queued.alone = True
                 self._queue.put_back(queued)
         self._arrived.set()
@@ -295,7 +303,7 @@ class ModelHost:
             process = self._process
             assert process is not None
             started_s = time.monotonic()
-            await self._ended_or_too_large(process)
+            await self._ended_or_too_large(process, started_s + self._options.recycle_every_s)
             ended = process.ended.is_set()
             if ended:
                 log.error("%s: the process ended. %s", self.file.name, process.reason)
@@ -317,8 +325,8 @@ class ModelHost:
                 await self._retire(process)
             self._report()
 
-    async def _ended_or_too_large(self, process: ModelProcess) -> None:
-        while process.memory_mib <= self._options.recycle_mib:
+    async def _ended_or_too_large(self, process: ModelProcess, keep_until_s: float) -> None:
+        while process.memory_mib <= self._options.recycle_mib or time.monotonic() < keep_until_s:
             self._report()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):

@@ -89,7 +89,7 @@ class ModelProcess:
             self._free.put_nowait(slot)
         self._pending: dict[int, asyncio.Future[tuple[ipc.Header, bytes]]] = {}
         self._abandoned: dict[int, int] = {}
-        """Slots of batches whose caller went away, by the batch's number."""
+        """Slots of batches whose caller was cancelled, by the batch's number."""
         self._next_batch = 0
         self.metadata = ModelMetadata(
             file.name,

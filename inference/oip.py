@@ -26,12 +26,12 @@ MAX_TENSORS = 64
 _PRIORITIES = {0: Priority.INTERACTIVE} | {int(one): one for one in Priority}
 
 
-class _Message(BaseModel):
+class _ProtocolPart(BaseModel):
     # Clients may send members that others know.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class _Input(_Message):
+class _GivenInput(_ProtocolPart):
     name: str = Field(min_length=1, max_length=200)
     shape: tuple[int, ...] = Field(max_length=16)
     datatype: str
@@ -39,19 +39,19 @@ class _Input(_Message):
     data: list[Any] | None = None
 
 
-class _Output(_Message):
+class _RequestedOutput(_ProtocolPart):
     name: str = Field(min_length=1, max_length=200)
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class _Request(_Message):
+class _InferMessage(_ProtocolPart):
     id: str = Field("", max_length=200)
     parameters: dict[str, Any] = Field(default_factory=dict)
-    inputs: list[_Input] = Field(min_length=1, max_length=MAX_TENSORS)
-    outputs: list[_Output] = Field(default_factory=list, max_length=MAX_TENSORS)
+    inputs: list[_GivenInput] = Field(min_length=1, max_length=MAX_TENSORS)
+    outputs: list[_RequestedOutput] = Field(default_factory=list, max_length=MAX_TENSORS)
 
 
-class _AnsweredTensor(_Message):
+class _AnsweredTensor(_ProtocolPart):
     name: str
     shape: tuple[int, ...]
     datatype: str
@@ -59,7 +59,7 @@ class _AnsweredTensor(_Message):
     data: list[Any] | None = None
 
 
-class _Answer(_Message):
+class _Answer(_ProtocolPart):
     id: str = ""
     model_name: str = ""
     model_version: str = ""
@@ -84,7 +84,7 @@ def decode_request(
     """Return the request in a body; raises InvalidTensorError that says what is wrong."""
     head, rest = _split(body, header_length)
     try:
-        message = _Request.model_validate_json(head)
+        message = _InferMessage.model_validate_json(head)
     except ValidationError as error:
         raise InvalidTensorError(f"The request is not valid: {_first(error)}.") from None
     tensors = _read_tensors(message.inputs, rest)
@@ -216,7 +216,7 @@ def _describe(name: str, value: NDArray[Any], *, binary: bool) -> tuple[dict[str
 
 
 def _read_tensors(
-    described: Sequence[_Input | _AnsweredTensor], rest: memoryview
+    described: Sequence[_GivenInput | _AnsweredTensor], rest: memoryview
 ) -> dict[str, NDArray[Any]]:
     tensors: dict[str, NDArray[Any]] = {}
     at = 0
@@ -260,7 +260,9 @@ def _elements(name: str, shape: Sequence[int]) -> int:
     return elements
 
 
-def _from_json(one: _Input | _AnsweredTensor, dtype: np.dtype[Any], elements: int) -> NDArray[Any]:
+def _from_json(
+    one: _GivenInput | _AnsweredTensor, dtype: np.dtype[Any], elements: int
+) -> NDArray[Any]:
     if one.data is None:
         raise InvalidTensorError(f"Tensor {one.name} has neither data nor binary_data_size.")
     try:

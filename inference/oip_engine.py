@@ -46,7 +46,7 @@ class _Spec(BaseModel):
     shape: tuple[int, ...]
 
 
-class _Metadata(BaseModel):
+class _ModelDescription(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: str
@@ -58,7 +58,7 @@ class _Metadata(BaseModel):
 
 
 class OipEngine:
-    """Engine over HTTP; see `inference.engine.Engine`. Use it within one event loop."""
+    """Another server as an engine; see `inference/engine.py`. Use it within one event loop."""
 
     def __init__(self, url: str, *, token: str = "", tls: ssl.SSLContext | None = None) -> None:
         """`url`: of the server, without /v2; `token`: sent as a bearer token."""
@@ -125,7 +125,7 @@ class OipEngine:
         if status != HTTPStatus.OK:
             raise _error(status, body, headers, self._url)
         try:
-            found = _Metadata.model_validate_json(body)
+            found = _ModelDescription.model_validate_json(body)
             max_batch = int(found.parameters.get("max_batch", 0)) or _max_batch(found)
         except (ValidationError, ValueError, TypeError) as error:
             raise NotReadyError(
@@ -187,8 +187,8 @@ def _model_path(model: str, version: str) -> str:
     return f"/v2/models/{model}" + (f"/versions/{version}" if version else "")
 
 
-def _max_batch(metadata: _Metadata) -> int:
-    """Return how many rows a server takes that does not say so: its first dimension tells."""
+def _max_batch(metadata: _ModelDescription) -> int:
+    """Return how many rows a server takes that does not say so: see its first dimension."""
     sizes = {spec.shape[0] for spec in metadata.inputs if spec.shape}
     return MAX_ROWS if sizes == {FREE} else max(sizes - {FREE}, default=1)
 

@@ -26,7 +26,7 @@ class DecodedPicture:
     height: int
 
 
-class PictureDecoder:
+class ClientPictureDecoder:
     """Starts a child when one is needed; the next picture uses it again."""
 
     def __init__(self, children: int = CHILDREN) -> None:

@@ -23,7 +23,7 @@ _SAMPLE_LENGTH = 16
 _PROBE_ROWS = 3
 
 
-class Session:
+class OnnxSession:
     """A model in this process; `run` may be called by several threads at once."""
 
     def __init__(

@@ -28,9 +28,9 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def packed_bytes(tensors: Mapping[str, NDArray[Any]]) -> int:
-    """Return how many bytes these tensors take in a slot."""
-    return sum(_aligned(tensor.nbytes) for tensor in tensors.values())
+def packed_bytes(tensors: Mapping[str, Sequence[NDArray[Any]]]) -> int:
+    """Return how many bytes these tensors, each given in parts, take in a slot."""
+    return sum(_aligned(sum(part.nbytes for part in parts)) for parts in tensors.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +105,25 @@ class Slots:
     def _write(
         self, tensors: Mapping[str, Sequence[NDArray[Any]]], start: int, room: int
     ) -> tuple[TensorHeaders, bytes]:
-        size = sum(_aligned(sum(part.nbytes for part in parts)) for parts in tensors.values())
+        size = packed_bytes(tensors)
         target: bytearray | mmap.mmap = self._memory
         if size > room:
             target, start = bytearray(size), 0
         headers: TensorHeaders = []
         offset = 0
         for name, parts in tensors.items():
-            shape = [sum(len(part) for part in parts), *parts[0].shape[1:]]
-            if not parts[0].ndim:
-                shape = []
+            scalar = not parts[0].ndim
+            shape = [] if scalar else [sum(len(part) for part in parts), *parts[0].shape[1:]]
             joined = np.frombuffer(
                 target, parts[0].dtype, int(np.prod(shape, dtype=np.int64)), start + offset
             ).reshape(shape)
             row = 0
             for part in parts:
-                if part.ndim:
+                if scalar:
+                    joined[...] = part
+                else:
                     joined[row : row + len(part)] = part
                     row += len(part)
-                else:
-                    joined[...] = part
             headers.append([name, parts[0].dtype.str, shape, offset])
             offset += _aligned(joined.nbytes)
         return headers, bytes(target) if isinstance(target, bytearray) else b""

@@ -272,9 +272,19 @@ class BoundedRunner(web.AppRunner):
 
     __slots__ = ("_limits", "_name", "_watch")
 
-    def __init__(self, app: web.Application, limits: ConnectionLimits, name: str) -> None:
-        """`name`: what the Server header says, without versions."""
-        super().__init__(app, access_log=None)
+    def __init__(
+        self,
+        app: web.Application,
+        limits: ConnectionLimits,
+        name: str,
+        *,
+        cancel_handlers: bool = False,
+    ) -> None:
+        """`name`: what the Server header says, without versions.
+
+        `cancel_handlers`: a handler is cancelled when its client goes away.
+        """
+        super().__init__(app, access_log=None, handler_cancellation=cancel_handlers)
         self._limits = limits
         self._name = name
         self._watch: asyncio.Task[None] | None = None

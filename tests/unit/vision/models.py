@@ -76,8 +76,11 @@ def write_seeing(path: Path, *, batch: int | str = "N", dtype: str = "float32") 
     return _save(path, nodes, inputs, outputs, values)
 
 
-def write_hanging(path: Path) -> Path:
-    """Write a model like `write_seeing` that hangs at every picture but an even grey."""
+def write_hanging(path: Path, *, above: float | None = None) -> Path:
+    """Write a model like `write_seeing` that hangs at every picture but an even grey.
+
+    `above`: it hangs only at pictures with a value above this one.
+    """
     write_seeing(path)
     model = onnx.load(str(path))
     graph = model.graph
@@ -103,6 +106,7 @@ def write_hanging(path: Path) -> Path:
             "one": np.float32(1),
             "zero": np.float32(0),
             "uneven": np.float32(1e-4),
+            "above": np.float32(above or 0),
             "for_ever": np.int64(1 << 62),
         }.items()
     )
@@ -112,7 +116,13 @@ def write_hanging(path: Path) -> Path:
             helper.make_node("ReduceMin", ["floats"], ["least"], keepdims=0),
             helper.make_node("Sub", ["most", "least"], ["spread"]),
             helper.make_node("Greater", ["spread", "uneven"], ["is_uneven"]),
-            helper.make_node("Loop", ["for_ever", "is_uneven", "zero"], ["turned"], body=body),
+            helper.make_node("Greater", ["most", "above"], ["is_above"]),
+            helper.make_node(
+                "Loop",
+                ["for_ever", "is_uneven" if above is None else "is_above", "zero"],
+                ["turned"],
+                body=body,
+            ),
             helper.make_node("Mul", ["turned", "zero"], ["nothing"]),
             helper.make_node("Add", ["seen", "nothing"], [answer.name]),
         ]
