@@ -55,6 +55,12 @@ lab: setup ## try a site in namespaces: a device by Ansible, its VPN with cuts a
 	@bash local/setup/packages.sh buildah podman runc mmdebstrap catatonit openssh-client nftables cryptsetup-bin fdisk e2fsprogs strongswan-swanctl charon-systemd libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins
 	$(BIN)/python -m pytest -q -s -m lab tests/lab
 
+edge-image: .venv/.installed ## build the golden image of a device with Packer: make edge-image VERSION=2026.11.30 KEYRING=ca.pem
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash ops/edge/image/build.sh "$(VERSION)" "$(KEYRING)"
+
+bundle: ## sign a slot as a bundle: make bundle SLOT=slot.ext4 VERSION=2026.11.30 CERT=… KEY=… OUT=…
+	@bash ops/edge/image/bundle.sh "$(SLOT)" "$(VERSION)" "$(CERT)" "$(KEY)" "$(OUT)"
+
 # BASES=debian makes the bases here, from Debian's packages; IMAGES names some images; TAG their tag.
 images: .venv/.installed ## build the container images: make images [BASES=debian] [IMAGES="..."] [GPU=1]
 	@BASES="$(BASES)" bash local/setup/images.sh
@@ -129,7 +135,7 @@ export REGISTRY IMAGE_STORE TAG KEY BUILDER BUCKET ENV DIGEST REASON SMOKE_URL
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vigil/tools
 PYTHON3 := $(or $(wildcard $(BIN)/python),python3)
 
-.PHONY: apply drift drift-report licences version release-check scan
+.PHONY: edge-image bundle apply drift drift-report licences version release-check scan
 
 push: ## push the built images to REGISTRY and write the record of the release
 	@$(PYTHON3) -m deploy.push

@@ -6,7 +6,7 @@ tools=${XDG_CACHE_HOME:-$HOME/.cache}/vigil/tools
 helm=v3.22.0
 actionlint=v1.7.12
 mkdir -p "$tools"
-bash local/setup/packages.sh nftables
+bash local/setup/packages.sh nftables rauc squashfs-tools packer grub-common openssh-client
 if [ ! -x "$tools/helm" ]; then
     if ! command -v go >/dev/null; then
         echo "infra: Go is not on this machine, so helm cannot be built; the charts are not tested" >&2
