@@ -1,4 +1,4 @@
-"""`vigil site check`, `inventory` and `apply`: the files that describe sites.
+"""`vigil site check`, `inventory`, `apply` and `sheet`: the files that describe sites.
 
 Terraform and Ansible read the same files; `apply` writes to the catalog what concerns it.
 """
@@ -19,6 +19,7 @@ from domain.errors import ConfigError
 from domain.site_config import canonical
 from domain.site_file import SiteFile, problems_between, warnings_of
 from domain.site_file.inventory import inventory
+from domain.site_file.sheet import device_of, sheet
 from domain.times import utc_ms
 from domain.validation_text import explain_all
 from edge_bridge.config import read
@@ -32,7 +33,7 @@ EXAMPLE = "ops/sites/example/s0042.yaml"
 
 
 def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `site check`, `site inventory` and `site apply`."""
+    """Add `site check`, `site inventory`, `site apply` and `site sheet`."""
     check = verbs.add_parser("check", help="say what is wrong in the files of sites")
     check.add_argument("path", type=Path, nargs="+", help="a file, or a folder of them")
     check.set_defaults(run=run_check)
@@ -50,6 +51,13 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     )
     applying.add_argument("path", type=Path, nargs="+", help="a file, or a folder of them")
     applying.set_defaults(run=run_apply)
+    page = verbs.add_parser("sheet", help="print the technician's page for a site's device (HTML)")
+    page.add_argument("path", type=Path, help="the file of the site")
+    page.add_argument("--device", metavar="NAME", help="which device, where the site has two")
+    page.add_argument("--url", default="", help="address at which devices are answered")
+    page.add_argument("--code", default="", help="code from `vigil device code`")
+    page.add_argument("--call", default="", help="number that the technician calls at the end")
+    page.set_defaults(run=run_sheet)
 
 
 def _files(paths: list[Path]) -> list[Path]:
@@ -126,6 +134,17 @@ def run_apply(args: argparse.Namespace) -> int:
                 print(f"{site.site}: {await _limit_uploads(catalog, site)}")
 
     asyncio.run(applying())
+    return 0
+
+
+def run_sheet(args: argparse.Namespace) -> int:
+    """Print the sheet; nothing if the file is wrong."""
+    sites = _valid_sites([args.path])
+    if sites is None:
+        return 1
+    (site,) = sites.values()
+    device = device_of(site, args.device)
+    print(sheet(site, device, url=args.url, code=args.code, call=args.call))
     return 0
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cli.main import main as vigil
 from tests.unit.domain.site_file.test_site_file import EXAMPLE_FILE
@@ -45,3 +46,31 @@ def test_the_inventory_takes_the_tunnels_from_terraform(
     outputs.write_text("{}")
     text = main(["site", "inventory", str(EXAMPLE_FILE), "--outputs", str(outputs)])
     assert "terraform output" in str(text)
+
+
+def test_the_sheet_has_the_sites_own_values(capsys: pytest.CaptureFixture[str]) -> None:
+    code = ["--url", "https://devices.example.com", "--code", "4XK7P-9QWTA", "--call", "<0123>"]
+    assert main(["site", "sheet", str(EXAMPLE_FILE), *code]) == 0
+    printed = capsys.readouterr().out
+    for text in (
+        "Berlin, main gate", "edge-1", "10.128.2.162/28", "192.168.50.2/24", "50, tagged",
+        "--url https://devices.example.com --code 4XK7P-9QWTA", "https://10.128.2.162:9500",
+        "Call &lt;0123&gt;",
+    ):  # fmt: skip
+        assert text in printed, text
+
+
+def test_the_sheet_of_an_unknown_device_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    text = main(["site", "sheet", str(EXAMPLE_FILE), "--device", "edge-9"])
+    assert "s0042 has no device edge-9: it has edge-1." in str(text)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_site_with_two_devices_has_two_sheets(tmp_path: Path) -> None:
+    data = yaml.safe_load(EXAMPLE_FILE.read_text())
+    own = {"name": "edge-2", "address": "10.128.2.163", "camera_address": "192.168.50.3"}
+    data["devices"].append({**data["devices"][0], **own})
+    path = tmp_path / "s0042.yaml"
+    path.write_text(yaml.safe_dump(data))
+    assert "choose one with --device" in str(main(["site", "sheet", str(path)]))
+    assert main(["site", "sheet", str(path), "--device", "edge-2"]) == 0
