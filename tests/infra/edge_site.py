@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +68,29 @@ def rendered(role: str, template: str, site: SiteFile, work: Path, **variables: 
              "ANSIBLE_LOCALHOST_WARNING": "false"},
     )  # fmt: skip
     return target
+
+
+def run_tasks(
+    role: str, files: Sequence[str], work: Path, *, variables: Mapping[str, Any],
+    fails: bool = False,
+) -> str:  # fmt: skip
+    """Run files of a role's tasks on this machine; return what Ansible printed, in one line.
+
+    Programs in the folder `bin` of `work` take the place of the system's.
+    """
+    tasks = [{"ansible.builtin.include_role": {"name": role, "tasks_from": each}} for each in files]
+    play = [{"hosts": "localhost", "connection": "local", "gather_facts": False,
+             "vars": {"ansible_python_interpreter": sys.executable}, "tasks": tasks}]  # fmt: skip
+    (work / "play.yml").write_text(yaml.safe_dump(play))
+    done = subprocess.run(
+        [BIN / "ansible-playbook", "-i", "localhost,", "-e", json.dumps(variables), "play.yml"],
+        cwd=work, check=False, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL,  # Ansible refuses one that does not block
+        env={**os.environ, "PATH": f"{work}/bin:{BIN}:{os.environ['PATH']}",
+             "ANSIBLE_ROLES_PATH": str(ANSIBLE / "roles"), "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    assert (done.returncode != 0) == fails, done.stdout[-3000:] + done.stderr[-1000:]
+    return " ".join(done.stdout.split())
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,16 @@
 The kernel of a test machine has no device-mapper: opening and mounting are for the VM.
 """
 
-import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.infra.edge_site import ANSIBLE, BIN
+from tests.infra.edge_site import run_tasks
 
 pytestmark = [
     pytest.mark.lab,
@@ -45,22 +42,9 @@ class Disk:
             "disks_recovery_file": str(self.work / "recovery"),
             **variables,
         }
-        tasks = [
-            {"ansible.builtin.include_role": {"name": "disks", "tasks_from": each}}
-            for each in ("check.yml", "encrypt.yml")
-        ]
-        python = {"ansible_python_interpreter": sys.executable}
-        play = [{"hosts": "localhost", "connection": "local", "gather_facts": False,
-                 "vars": python, "tasks": tasks}]  # fmt: skip
-        (self.work / "play.yml").write_text(yaml.safe_dump(play))
-        done = subprocess.run(
-            [BIN / "ansible-playbook", "-i", "localhost,", "-e", json.dumps(own), "play.yml"],
-            cwd=self.work, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
-            env={**os.environ, "PATH": f"{self.work}/bin:{BIN}:{os.environ['PATH']}",
-                 "ANSIBLE_ROLES_PATH": str(ANSIBLE / "roles"), "LC_ALL": "C.UTF-8"},
-        )  # fmt: skip
-        assert (done.returncode != 0) == fails, done.stdout[-3000:] + done.stderr[-1000:]
-        return " ".join(done.stdout.split())
+        return run_tasks(
+            "disks", ("check.yml", "encrypt.yml"), self.work, variables=own, fails=fails
+        )
 
     def changes(self, printed: str) -> int:
         return int(printed.rpartition("changed=")[2].split()[0])
