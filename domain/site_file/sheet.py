@@ -38,8 +38,8 @@ def sheet(
 ) -> str:
     """Return the sheet of a device as an HTML page.
 
-    url: the devices' address; code: of the enrolment; call: a number to call. What is empty is a line
-    to write on.
+    url: the devices' address; code: of the enrolment; call: a number to call. What is empty is a
+    line to write on.
     """
     management, cameras = site.management, site.cameras
     rows: list[tuple[str, ...]] = [
