@@ -4,7 +4,8 @@
     run=01976a3b-… chunk=1790000010000 at=chunk-due/3@512 revision=1
 
 Camera, run, chunk and the message's offset are taken from the event in progress. Every line that is
-written while it is handled has them. `extra` adds fields.
+written while it is handled has them. While an HTTP request is answered, each line has its id as
+`request`. `extra` adds fields.
 Secrets have no place in a message or a field.
 """
 
@@ -19,6 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from domain.printable import escaped
 from streams import tracing
+from streams.request_context import current_request_id
 from streams.settings import Settings
 
 T = TypeVar("T")
@@ -67,6 +69,8 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
         if (trace := tracing.trace_of(subject.event)) is not None:
             fields["trace"] = trace
         fields["at"] = str(subject.record)
+    if (request_id := current_request_id()) is not None:
+        fields["request"] = request_id
     for name, value in vars(record).items():
         if name not in _OWN_FIELDS and not name.startswith("_"):
             fields[name] = value

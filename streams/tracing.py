@@ -28,6 +28,7 @@ from prometheus_client import Counter
 
 from domain.errors import ConfigError
 from streams.metrics import REGISTRY, VERSION
+from streams.request_context import current_request_id
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -127,12 +128,17 @@ class Tracer:
     def add_played(self, name: str, fragments: Sequence[tuple[str, int]], start_ms: int) -> None:
         """Add a span to the newest traced fragments (run, seq) that were not sent before."""
         traced = [each for each in fragments if self.is_traced(*each)]
+        request_id = current_request_id()
         for run, seq in traced[-MAX_PLAYED:]:
             with self._played_lock:
                 known = (name, run, seq) in self._played
                 self._played[name, run, seq] = True
-            if not known:
+            if known:
+                continue
+            if request_id is None:
                 self.add(name, run, seq, start_ms)
+            else:
+                self.add(name, run, seq, start_ms, request=request_id)
 
     def close(self) -> None:
         """Send what waits, for a few seconds at most."""

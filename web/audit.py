@@ -4,7 +4,6 @@ A view that changes something passes `origin_of(request)` to the function of sto
 does it. The function writes the entry in the transaction of the change.
 """
 
-import secrets
 from dataclasses import replace
 
 from aiohttp import web
@@ -12,18 +11,10 @@ from aiohttp import web
 from domain.access import INSTALLATION, Permission
 from domain.audit import ANONYMOUS, AuditOrigin, tenant_of
 from web.principal import PRINCIPAL
+from web.request_id import request_id
 from web.services import SERVICES
 
-REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 MAX_AGENT = 200
-
-
-def request_id(request: web.Request) -> str:
-    """Return the request's id: 64 random bits, the same at each call."""
-    found = request.get(REQUEST_ID)
-    if found is None:
-        found = request[REQUEST_ID] = secrets.token_hex(8)
-    return found
 
 
 def origin_of(request: web.Request, reason: str = "") -> AuditOrigin:

@@ -20,7 +20,7 @@ REQUEST_HEADERS = (
 )
 ANSWER_HEADERS = (
     "Accept-Ranges, Content-Range, Deprecation, ETag, Idempotency-Replayed, Link, Location, "
-    "Retry-After, Sunset, Vigil-Picture-Ms"
+    "Retry-After, Sunset, Vigil-Picture-Ms, X-Request-Id"
 )
 MAX_AGE_S = 600
 MAX_ORIGINS = 50

@@ -46,6 +46,7 @@ from web.cookies import cookie_name
 from web.cors import AllowedOrigins
 from web.problems import ProblemError, problem_response
 from web.query import check_query
+from web.request_id import add_id, numbered
 from web.services import SERVICES
 from web.types import Handler
 from web.unsafe_requests import BodyTypes, check_unsafe
@@ -79,10 +80,16 @@ SECONDS = Histogram(
 
 @web.middleware
 async def report_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every error into a problem response; count and log the request.
+    """Number the request, turn every error into a problem response; count and log it.
 
     The log never contains the query or the key.
     """
+    trusted = request.app[SERVICES].proxies.trusts(request.remote or "")
+    with numbered(request, trusted=trusted):
+        return await _report_errors(request, handler)
+
+
+async def _report_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     began = time.monotonic()
     status = HTTPStatus.INTERNAL_SERVER_ERROR.value
     try:
@@ -381,3 +388,4 @@ def install(
     application.middlewares.append(origins.answer_preflight)
     application.middlewares.append(authenticate)
     application.on_response_prepare.append(add_headers)
+    application.on_response_prepare.append(add_id)

@@ -422,6 +422,11 @@ PROBLEM_SCHEMA: JsonObject = {
             "description": "The HTTP status.",
         },
         "detail": {"type": "string", "description": "What is wrong, for people."},
+        "request_id": {
+            "type": "string",
+            "description": "Id of the request, also in `X-Request-Id`. Name it to who operates the "
+            "server: its log and the audit log have it. Absent where the request cannot be read.",
+        },
         "errors": {
             "type": "array",
             "description": "The wrong fields of a body.",

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from domain.errors import VigilError
 from stores.http_server import PROBLEM_TYPE, problem_body
+from streams.request_context import current_request_id
 from web.problem_kinds import BY_NAME, kind_of
 
 
@@ -46,14 +47,15 @@ def not_found(detail: str) -> ProblemError:
 
 
 def problem_response(problem: ProblemError) -> web.Response:
-    """Return the problem as a response."""
-    kind = problem.kind
+    """Return the problem as a response, with the id of the request that is answered."""
+    kind, request_id = problem.kind, current_request_id()
+    named = {} if request_id is None else {"request_id": request_id}
     return web.Response(
         status=problem.status,
         body=problem_body(
             problem.status,
             problem.detail,
-            problem.members,
+            {**problem.members, **named},
             None if kind is None else (kind.uri, kind.title),
         ),
         content_type=PROBLEM_TYPE,

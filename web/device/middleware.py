@@ -19,6 +19,7 @@ from stores.device_certificate import CertificateError, DeviceCertificate
 from web.device.services import DEVICE_SERVICES
 from web.middleware import REQUESTS, SECONDS
 from web.problems import ProblemError, problem_response
+from web.request_id import numbered
 from web.types import Handler
 
 
@@ -57,7 +58,12 @@ log = logging.getLogger("web.device.access")
 
 @web.middleware
 async def report_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn every error into a problem response; count and log the request."""
+    """Number the request, turn every error into a problem response; count and log it."""
+    with numbered(request, trusted=False):  # devices connect without a proxy
+        return await _report_errors(request, handler)
+
+
+async def _report_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     began = time.monotonic()
     status = HTTPStatus.INTERNAL_SERVER_ERROR.value
     try:

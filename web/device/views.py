@@ -24,6 +24,7 @@ from web.device.services import DEVICE_SERVICES, DeviceServices
 from web.device.update import exchange
 from web.live.relay import DEVICE_LIVE_PATH
 from web.middleware import SERVER_NAME
+from web.request_id import add_id
 
 
 def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> DeviceServices:
@@ -50,6 +51,7 @@ def serve(app: Any, settings: Settings, is_ready: Callable[[], bool]) -> DeviceS
             task.cancel()
 
     application.on_response_prepare.append(add_headers)
+    application.on_response_prepare.append(add_id)
     application.cleanup_ctx.append(running)
     services.link.install(application)
     services.live.install(application)

@@ -23,7 +23,7 @@ from stores.catalog.sign_in import give_attempts_back, limit_subject, take_attem
 from stores.catalog.web_catalog import all_tenants
 from stores.http_server import network_of
 from web.access import PUBLIC
-from web.audit import origin_of, request_id
+from web.audit import origin_of
 from web.bodies import json_answer
 from web.cookies import set_session_cookie
 from web.oidc.provider import Provider, ProviderStatement, SignInAttempt
@@ -32,6 +32,7 @@ from web.oidc.sign_in import CALLBACK_PATH, OidcProviders, ProviderAnswer, answe
 from web.operations import MediaBody, Operation, describe
 from web.problems import ProblemError, not_found, problem_response
 from web.query import read_body
+from web.request_id import request_id
 from web.schemas.base import ApiAnswer
 from web.services import SERVICES
 from web.session import end_own_session

@@ -1232,6 +1232,8 @@ class Problem(TypedDict):
     """The HTTP status."""
     detail: str
     """What is wrong, for people."""
+    request_id: NotRequired[str]
+    """Id of the request, also in `X-Request-Id`. Name it to who operates the server: its log and the audit log have it. Absent where the request cannot be read."""
     errors: NotRequired[list[dict[str, Any]]]
     """The wrong fields of a body."""
 

@@ -61,9 +61,12 @@ async function request(path: string, init: RequestInit = {}): Promise<Response> 
 async function problemOf(response: Response): Promise<ApiError> {
   const { status } = response;
   try {
-    const { type, title, detail } = (await response.json()) as Partial<Problem>;
+    const { type, title, detail, request_id } = (await response.json()) as Partial<Problem>;
     const kind = type?.split("/").pop() ?? "";
-    return new ApiError(status, detail || title || `The server answered ${status}.`, kind);
+    const text = detail || title || `The server answered ${status}.`;
+    // Who operates the server finds it in the log by its id.
+    const named = status >= 500 && request_id ? `${text} (Request ${request_id})` : text;
+    return new ApiError(status, named, kind);
   } catch {
     return new ApiError(status, `The server answered ${status}.`);
   }

@@ -1146,6 +1146,8 @@ export interface Problem {
   status: number;
   /** What is wrong, for people. */
   detail: string;
+  /** Id of the request, also in `X-Request-Id`. Name it to who operates the server: its log and the audit log have it. Absent where the request cannot be read. */
+  request_id?: string;
   /** The wrong fields of a body. */
   errors?: { pointer: string; detail: string; }[];
 }
