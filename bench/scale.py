@@ -1,6 +1,7 @@
 """Whether the product grows as its cameras do. One JSON line for each part.
 
-state       memory and CPU of the assembler, for 100 and for 8,000 cameras of state
+state       memory and CPU of the assembler's cache and table, for 100 and for 8,000 cameras
+memory      memory of a real assembler, for 1,000 and for 8,000 cameras
 slow-down   an S3 that refuses above a rate (503 SlowDown): is live footage first, is all kept?
 requests    requests, rows and bytes for each camera-hour: the same at 10 and 1,000 cameras?
 growth      8 -> 64 partitions by `vigil topics grow`, while fragments come: lost, doubled, pause
@@ -11,10 +12,18 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from bench import scale_growth, scale_quotas, scale_requests, scale_slow_down, scale_state
+from bench import (
+    scale_growth,
+    scale_memory,
+    scale_quotas,
+    scale_requests,
+    scale_slow_down,
+    scale_state,
+)
 
 PARTS: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
     "state": scale_state.run,
+    "memory": scale_memory.run,
     "slow-down": scale_slow_down.run,
     "requests": scale_requests.run,
     "growth": scale_growth.run,
@@ -30,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-cameras", type=int, nargs="+", default=[100, 1_000, 8_000],
         help="cameras of state that are compared (default 100 1000 8000)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--memory-cameras", type=int, nargs="+", default=[1_000, 8_000],
+        help="cameras of a real assembler that are compared (default 1000 8000)",
     )  # fmt: skip
     parser.add_argument(
         "--growth-cameras", type=int, default=100, help="cameras during the growth (default 100)"
