@@ -24,6 +24,7 @@ BENCHES = {
     "login": "whether the time of a refused sign-in says if the login exists",
     "join": "how fast fragments are joined, and how much memory a long chunk takes",
     "link": "1,000 devices on link workers: cost, time to an answer, a worker killed",
+    "infer": "the inference server's engine, compared with a bare loop; live next to a replay",
     "detect": "pictures a second of local inference, compared with a bare loop; cost of decoding",
     "capture": "cost of recording, compared with one ffmpeg for each camera",
     "sign": "cost of signing a fragment at the edge, and of checking events at the relay",

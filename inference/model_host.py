@@ -86,6 +86,8 @@ class ModelHost:
         self._process: ModelProcess | None = None
         self._process_changed = asyncio.Event()
         self._metadata: ModelMetadata | None = None
+        self.last_batch_s = 0.0
+        """How long the model computed the last batch, seconds."""
         self._row_s = 0.0
         """What a row took lately, seconds, all runners together."""
         self._known_answer: _Tensors | None = None
@@ -239,6 +241,7 @@ class ModelHost:
                 _fail(queued, ComputeError(f"Model {self.file.name} failed: {error}"))
             return
         metrics.COMPUTE.labels(self.file.name).observe(output.compute_s)
+        self.last_batch_s = output.compute_s
         self._row_s = output.compute_s / rows / self._options.process.runners
         _distribute(batch, output.tensors)
 
