@@ -7,7 +7,7 @@ BIN := .venv/bin
 NATIVE := media/native/Cargo.toml media/native/Cargo.lock $(wildcard media/native/src/*.rs)
 .DEFAULT_GOAL := help
 
-.PHONY: help setup system demo dashboard test slow chaos newest gpu infra lint-infra lab images bases test-images sbom nightly plan check docs fuzz format lock push sign verify release deploy freeze unfreeze test-release
+.PHONY: help setup system demo dashboard test slow chaos updates newest gpu infra lint-infra lab images bases test-images sbom nightly plan check docs fuzz format lock push sign verify release deploy freeze unfreeze test-release
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -36,6 +36,9 @@ slow: setup ## run the slow tests: kills, outages, long runs
 
 chaos: setup ## run the minute of chaos in which tables are lost too
 	$(BIN)/python -m pytest -q -m chaos
+
+updates: setup ## cut the power of a device's update at each step, and update a fleet of 20
+	$(BIN)/python -m pytest -q -m updates tests/integration/test_update_agent.py tests/endurance/test_fleet_rollout.py
 
 newest: .venv/.installed ## run the unit tests on the newest Python that is installed
 	@bash local/setup/newest.sh

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import edge_enrol, edge_forget, edge_given_up
+from cli import edge_enrol, edge_forget, edge_given_up, edge_update
 from domain.errors import ConfigError
 from edge_bridge.config import CameraConfig, load
 
@@ -45,6 +45,7 @@ def add(commands: Any) -> None:
     edge_enrol.add(actions)
     edge_given_up.add(actions)
     edge_forget.add(actions)
+    edge_update.add(actions)
     _add_discover(actions)
 
 
