@@ -41,7 +41,7 @@ SETTINGS = {**SHORT_WINDOWS, "VIGIL_SESSION_TIMEOUT_S": "10"}
 WINDOW_MS = int(SETTINGS["VIGIL_WINDOW_MS"])
 READY_WITHIN_S = 120
 SETTLE_WITHIN_S = 120
-STEADY_S = 15
+STEADY_S = 10
 LIMIT_S = 540
 """The bench ends after this time, whatever it waits for."""
 ASK_EVERY_S = 0.2
@@ -250,7 +250,7 @@ class Upgrade:
         self.report(self._doing)
         async with Pauses(settings) as pauses, self._watched_web() as web:
             await work
-            await asyncio.sleep(2 * WINDOW_MS / 1000)  # what was late comes
+            await asyncio.sleep(1.2 * WINDOW_MS / 1000)  # what was late comes
             found = {**pauses.longest(), "longest_pause_web_s": round(web[0], 2)}
         self.report(f"{name}: {found}")
         since_s, until_s = pauses.worst
