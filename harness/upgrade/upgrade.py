@@ -5,8 +5,10 @@
 
 All containers are replaced, one by one, as the chart's controllers do it: Deployments start the new
 pod before the old one goes, StatefulSets stop the old pod first. Then the same back to the image
-before. At the end every fragment must be in exactly one current chunk, byte for byte.
+before, without a migration. At the end every fragment must be in exactly one current chunk, byte
+for byte.
 
+`--before` names an older image. Without it the two have the same programs and different digests.
 Needs an image of the cloud side (`make images`), podman, helm.
 """
 
@@ -164,7 +166,7 @@ class Upgrade:
                 self._doing = "waiting for the first chunk"
                 await self._first_chunk(load)
                 figures = await self._measured("steady", settings, self._wait_steady())
-                figures |= await self._measured("upgrade", settings, self._replace_all(self.image))
+                figures |= await self._measured("upgrade", settings, self._upgrade())
                 figures |= await self._measured(
                     "rollback", settings, self._replace_all(self.before)
                 )
@@ -196,10 +198,13 @@ class Upgrade:
                 await asyncio.to_thread(pod.wait_ready, READY_WITHIN_S)
         self.report("all programs are ready")
 
+    async def _upgrade(self) -> None:
+        """As `helm upgrade`: the migration first. `helm rollback` runs none."""
+        await asyncio.to_thread(self.release.migrate, self.image)
+        await self._replace_all(self.image)
+
     async def _replace_all(self, image: str) -> None:
-        """As `helm upgrade`: the migration first, then each program."""
         self._generation += 1
-        await asyncio.to_thread(self.release.migrate, image)
         workloads = await asyncio.to_thread(self.release.manifests, image)
         for program, replicas in self.replicas.items():
             for ordinal in reversed(range(replicas)):
