@@ -266,11 +266,11 @@ def _from_json(
     if one.data is None:
         raise InvalidTensorError(f"Tensor {one.name} has neither data nor binary_data_size.")
     try:
+        if dtype.kind in "iu":
+            return _integers(one.data, dtype, elements).reshape(one.shape)
         values = np.asarray(one.data)
         if values.size != elements or values.dtype.kind not in "biuf":
             raise ValueError(f"{values.size} values")
-        if dtype.kind in "iu" and (values.dtype.kind == "f" or not _in_range(values, dtype)):
-            raise ValueError("values outside the type's range")
         return values.reshape(one.shape).astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidTensorError(
@@ -278,9 +278,15 @@ def _from_json(
         ) from None
 
 
-def _in_range(values: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+def _integers(data: list[Any], dtype: np.dtype[Any], elements: int) -> NDArray[Any]:
+    # As Python's own: numpy makes floats of integers that are large for it.
+    values = np.asarray(data, dtype=object).reshape(-1)
     limits = np.iinfo(dtype)
-    return not values.size or (int(values.min()) >= limits.min and int(values.max()) <= limits.max)
+    if values.size != elements:
+        raise ValueError(f"{values.size} values")
+    if not all(isinstance(v, int) and limits.min <= v <= limits.max for v in values):
+        raise ValueError("values outside the type's range")
+    return values.astype(dtype)
 
 
 def _priority(parameters: Mapping[str, Any]) -> Priority:

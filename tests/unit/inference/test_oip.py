@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as from_numpy
 
@@ -50,6 +50,7 @@ def test_a_request_comes_back_as_it_was(inputs: dict[str, np.ndarray[Any, Any]])
 
 
 @given(tensors, st.booleans())
+@example(np.asarray([0, 1 << 63], np.uint64), False)
 def test_an_answer_comes_back_as_it_was(value: np.ndarray[Any, Any], binary: bool) -> None:
     request = json.loads(message())
     request["parameters"] = {"binary_data_output": binary}
