@@ -58,6 +58,10 @@ lab: setup ## try a site in namespaces: a device by Ansible, its VPN with cuts a
 	@bash local/setup/packages.sh buildah podman runc mmdebstrap catatonit openssh-client nftables cryptsetup-bin fdisk e2fsprogs strongswan-swanctl charon-systemd libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins
 	$(BIN)/python -m pytest -q -s -m lab tests/lab
 
+vm: setup ## install systems in a virtual machine, with bad ones and cuts of power (root)
+	@bash local/setup/packages.sh qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools mmdebstrap rauc squashfs-tools mtools dosfstools fdisk e2fsprogs grub-common openssh-client
+	$(BIN)/python -m pytest -q -s -m vm tests/vm --timeout 1800
+
 edge-image: .venv/.installed ## build the golden image of a device with Packer: make edge-image VERSION=2026.11.30 KEYRING=ca.pem
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash ops/edge/image/build.sh "$(VERSION)" "$(KEYRING)"
 
@@ -138,7 +142,7 @@ export REGISTRY IMAGE_STORE TAG KEY BUILDER BUCKET ENV DIGEST REASON SMOKE_URL
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vigil/tools
 PYTHON3 := $(or $(wildcard $(BIN)/python),python3)
 
-.PHONY: edge-image bundle apply drift drift-report licences version release-check scan
+.PHONY: vm edge-image bundle apply drift drift-report licences version release-check scan
 
 push: ## push the built images to REGISTRY and write the record of the release
 	@$(PYTHON3) -m deploy.push

@@ -9,6 +9,6 @@ run() {
 if [ "${1:-}" = slow ]; then
     run -m slow --ignore=tests/acceptance
 else
-    run -m 'not slow and not chaos and not updates and not infra and not cluster and not images and not lab'
+    run -m 'not slow and not chaos and not updates and not infra and not cluster and not images and not lab and not vm'
     run -m slow tests/acceptance
 fi

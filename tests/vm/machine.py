@@ -5,7 +5,6 @@ written is lost.
 """
 
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FIRMWARE = Path("/usr/share/OVMF")
+CODE = FIRMWARE / "OVMF_CODE_4M.ms.fd"
 START_S = 330
 """Emulated by software, next to others."""
 
@@ -35,11 +35,12 @@ class Machine:
     def make(cls, folder: Path, disk: Path, key: Path, bundles: Path | None = None) -> "Machine":
         """Make a machine whose disk begins as a copy of `disk`."""
         folder.mkdir(parents=True)
-        subprocess.run(
-            ["cp", "--sparse=always", "--reflink=auto", disk, folder / "disk.raw"], check=True
-        )
+        run = subprocess.run
+        run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", disk, folder / "disk"],
+            check=True)  # fmt: skip
         # Microsoft's keys are enrolled: only signed loaders start.
-        shutil.copy(FIRMWARE / "OVMF_VARS_4M.ms.fd", folder / "vars.fd")
+        run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", FIRMWARE / "OVMF_VARS_4M.ms.fd",
+             folder / "vars"], check=True)  # fmt: skip
         (folder / "tpm").mkdir()
         return cls(folder, key, bundles)
 
@@ -49,8 +50,8 @@ class Machine:
         subprocess.run(["cp", "-a", "--sparse=always", self.folder, folder], check=True)
         return Machine(folder, self.key, self.bundles)
 
-    def power_on(self) -> None:
-        """Start it; this waits for nothing."""
+    def power_on(self, snapshot: str = "") -> None:
+        """Start it, or go on where a snapshot was taken; this waits for nothing."""
         socket_file = self.folder / "tpm.sock"
         socket_file.unlink(missing_ok=True)
         tpm = subprocess.Popen(
@@ -64,18 +65,22 @@ class Machine:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        disks = ["-drive", f"file={self.folder}/disk.raw,format=raw,if=virtio,cache=writeback"]
+        disks = ["-drive", f"file={self.folder}/disk,format=qcow2,if=virtio,cache=writeback"]
+        if snapshot:
+            disks += ["-loadvm", snapshot]
         if self.bundles:
             disks += ["-drive", f"file={self.bundles},format=raw,if=virtio,readonly=on"]
-        flash = "if=pflash,format=raw"
+        flash = "if=pflash"
         forward = f"tcp:127.0.0.1:{self.port}-:22"
         with (self.folder / "console").open("ab") as console:
             machine = subprocess.Popen(
                 ["qemu-system-x86_64", "-machine", "q35,smm=on", "-accel", "tcg,thread=multi",
-                 "-cpu", "max", "-smp", "2", "-m", "1024", "-display", "none", "-serial", "stdio",
+                 "-device", "virtio-rng-pci", "-smp", "2", "-m", "1024", "-display", "none",
+                 "-serial", "stdio",
                  "-global", "driver=cfi.pflash01,property=secure,value=on",
-                 "-drive", f"{flash},unit=0,readonly=on,file={FIRMWARE}/OVMF_CODE_4M.ms.fd",
-                 "-drive", f"{flash},unit=1,file={self.folder}/vars.fd",
+                 "-drive", f"{flash},format=raw,unit=0,readonly=on,file={CODE}",
+                 "-drive", f"{flash},format=qcow2,unit=1,file={self.folder}/vars",
+                 "-monitor", f"unix:{self.folder}/monitor,server=on,wait=off",
                  *disks,
                  "-nic", f"user,model=virtio-net-pci,restrict=on,hostfwd={forward}",
                  "-chardev", f"socket,id=tpm,path={socket_file}",
@@ -83,6 +88,17 @@ class Machine:
                 stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self._running = [machine, tpm]
+
+    def save(self, snapshot: str) -> None:
+        """Keep the whole state, memory included, under a name."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(120)
+            monitor.connect(str(self.folder / "monitor"))
+            monitor.sendall(f"savevm {snapshot}\ninfo snapshots\n".encode())
+            shown = b""
+            while shown.count(b"(qemu)") < 3:
+                shown += monitor.recv(4_096)
+        assert b"VM SIZE" in shown, shown
 
     def cut(self) -> None:
         """Cut the power."""
@@ -139,9 +155,9 @@ class Machine:
 
 
 @contextmanager
-def powered(machine: Machine) -> Iterator[Machine]:
+def powered(machine: Machine, snapshot: str = "") -> Iterator[Machine]:
     """Have it on inside the block."""
-    machine.power_on()
+    machine.power_on(snapshot)
     try:
         yield machine
     finally:

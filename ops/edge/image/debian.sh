@@ -54,7 +54,7 @@ rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root"/var/lib
 : >"$root/etc/machine-id"
 [ -z "${VIGIL_EXTRA:-}" ] || cp -a "$VIGIL_EXTRA/." "$root/"
 for inside in dev proc/sys proc; do umount "$root/$inside"; done
-rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/*.deb "$root"/usr/share/doc/* "$root"/usr/share/man/*
+rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/usr/share/{doc,man,locale,i18n}/*
 mkdir -p "$(dirname "$output")"
 rm -f "$output"
 mke2fs -q -t ext4 -O ^metadata_csum_seed,^orphan_file -d "$root" "$output" "${VIGIL_SLOT_SIZE:-900M}"
