@@ -7,6 +7,7 @@ import { Problem } from "../ui/problem";
 import { AuditLog } from "./audit";
 import { AdminCamerasPage } from "./cameras";
 import { InstallationCost } from "./cost";
+import { FleetPage } from "./fleet";
 import { AdminGroups } from "./groups";
 import { Holds } from "./holds";
 import { Keys } from "./keys";
@@ -22,6 +23,7 @@ const BODIES: Record<string, ComponentType> = {
   audit: AuditLog,
   cameras: AdminCamerasPage,
   sites: AdminSites,
+  fleet: FleetPage,
   holds: Holds,
   keys: Keys,
   retention: Retention,

@@ -14,6 +14,7 @@ export const ADMIN_PAGES: readonly AdminPage[] = [
   { name: "keys", title: "API keys", permission: "keys:manage", roles: "admin" },
   { name: "cameras", title: "Cameras", permission: "site:configure", roles: "admin" },
   { name: "sites", title: "Sites", permission: "site:configure", roles: "admin" },
+  { name: "fleet", title: "Fleet", permission: "site:configure", roles: "admin" },
   { name: "retention", title: "Retention", permission: "retention:manage", roles: "admin" },
   { name: "holds", title: "Legal holds", permission: "hold:manage", roles: "operator or admin" },
   { name: "audit", title: "Audit log", permission: "audit:read", roles: "auditor" },
