@@ -83,6 +83,12 @@ test-images: setup ## run the product from its images alone, hardened (after mak
 	@bash local/setup/infra.sh
 	BASES="$(BASES)" TAG="$(TAG)" $(BIN)/python -m pytest -q -m images tests/images
 
+# 10 GB and 25 GB of disk, an hour each on a busy machine. In pieces: --data DIR --for-s 300, again.
+.PHONY: spool-long
+spool-long: .venv/.installed ## three days of 32 cameras without a cloud, by count; then 20 GB of real bytes
+	$(BIN)/vigil bench autonomy --hours 72 --fits-hours 60 --no-sync | tee /dev/stderr | grep -q '"clean": true'
+	$(BIN)/vigil bench autonomy --hours 0.35 --bytes 2000000 --drain | tee /dev/stderr | grep -q '"clean": true'
+
 nightly: setup ## run what is too heavy for CI, one after the other: make nightly [ONLY=chaos]
 	$(BIN)/python -m checks.nightly run $(ONLY)
 

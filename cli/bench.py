@@ -37,6 +37,7 @@ VERIFICATIONS = {
     "delivery": "is any event lost or handled twice when workers are killed or replaced?",
     "soak": "do memory, threads or open files of a long-running edge grow?",
     "outage": "network, S3 and SQS fail in turn: is any frame or detection lost or duplicated?",
+    "autonomy": "days without VPN: what does the spool keep, what is given up, what comes first?",
     "kill": "kill -9 of the edge at random: is anything lost but the fragment in progress?",
     "upgrade": "the chart's containers are upgraded and rolled back: loss, longest pause",
     "chaos": "all faults at once: is anything lost or duplicated? how long do deployments pause?",

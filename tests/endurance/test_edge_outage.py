@@ -37,7 +37,7 @@ def test_ten_kills_lose_nothing_but_what_was_being_written(
 @pytest.mark.timeout(600)
 async def test_a_line_that_fails_in_every_way_loses_and_doubles_no_frame(tmp_path: Path) -> None:
     print(f"VIGIL_TEST_SEED={SEED}")
-    found = await _bench(
+    found = await bench(
         tmp_path, "outage", "--minutes", "1.1", "--cut-s", "8", "--cameras", "2",
         "--seed", str(SEED), "--data", str(tmp_path / "data"),
     )  # fmt: skip
@@ -58,7 +58,7 @@ async def test_a_line_that_fails_in_every_way_loses_and_doubles_no_frame(tmp_pat
 
 @pytest.mark.slow
 async def test_a_backlog_drains_alongside_live_footage_and_nothing_is_lost(tmp_path: Path) -> None:
-    found = await _bench(
+    found = await bench(
         tmp_path, "drain", "--backlog", "8", "--cameras", "2", "--fragment-s", "2",
         "--megabits", "0.5", "--after-s", "3",
     )  # fmt: skip
@@ -75,7 +75,7 @@ async def test_a_backlog_drains_alongside_live_footage_and_nothing_is_lost(tmp_p
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_an_edge_records_over_a_backlog_with_and_without_its_journal(tmp_path: Path) -> None:
-    found = await _bench(
+    found = await bench(
         tmp_path, "start", "--fragments", "300", "--cameras", "2", "--runs", "2", "--rebuilt"
     )
     assert (found["fragments"], found["runs"]) == (300, 4)
@@ -85,7 +85,7 @@ async def test_an_edge_records_over_a_backlog_with_and_without_its_journal(tmp_p
         assert found[spool]["memory_mib_most"] > 0
 
 
-async def _bench(folder: Path, *arguments: str) -> Any:
+async def bench(folder: Path, *arguments: str) -> Any:
     env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     output = (folder / "output.log").open("wb")
     process = await asyncio.create_subprocess_exec(
