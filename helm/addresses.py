@@ -1,6 +1,7 @@
 """Print the values that Terraform knows, for values-ENVIRONMENT.yaml: `make values ENV=dev`.
 
-It reads the parameters that the roots data and cluster write, with the caller's rights in AWS.
+It reads the parameters that the roots network, data and cluster write, with the caller's rights
+in AWS.
 """
 
 import json
@@ -15,8 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 ENVIRONMENTS = ("dev", "staging", "production")
 
 
-def values(data: dict[str, Any], cluster: dict[str, Any]) -> dict[str, Any]:
-    """Return the chart's values from the two parameters."""
+def values(
+    network: dict[str, Any], data: dict[str, Any], cluster: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the chart's values from the three parameters."""
     keys = [data["video_kms_key_arn"], data["queue_kms_key_arn"]]
     return {
         "settings": {
@@ -28,6 +31,7 @@ def values(data: dict[str, Any], cluster: dict[str, Any]) -> dict[str, Any]:
             "VIGIL_DEVICE_ROLE_ARN": cluster["device_role_arn"],
             "VIGIL_DEVICE_KMS_KEY_ARNS": ",".join(keys),
         },
+        "networkPolicy": {"s3Networks": network["s3_networks"]},
         "programs": {"audit": {"bucket": data["audit_bucket"]}},
     }
 
@@ -35,13 +39,13 @@ def values(data: dict[str, Any], cluster: dict[str, Any]) -> dict[str, Any]:
 def read(environment: str) -> dict[str, Any]:
     """Return the values of an environment. Raises BotoCoreError, ClientError, KeyError."""
     client: Any = boto3.client("ssm", endpoint_url=os.environ.get("AWS_ENDPOINT_URL"))
-    data, cluster = (
+    network, data, cluster = (
         json.loads(
             client.get_parameter(Name=f"/vigil/vigil-{environment}/{root}")["Parameter"]["Value"]
         )
-        for root in ("data", "cluster")
+        for root in ("network", "data", "cluster")
     )
-    return values(data, cluster)
+    return values(network, data, cluster)
 
 
 def main() -> int:
@@ -56,8 +60,8 @@ def main() -> int:
         found = read(environment)
     except (BotoCoreError, ClientError) as error:
         print(
-            f"The parameters of {environment} cannot be read: {error}. Apply the roots data and "
-            "cluster first, and sign in to that account.",
+            f"The parameters of {environment} cannot be read: {error}. Apply the roots network, "
+            "data and cluster first, and sign in to that account.",
             file=sys.stderr,
         )
         return 1

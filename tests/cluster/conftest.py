@@ -9,6 +9,9 @@ from tests.infra.helm import ENVIRONMENTS, FOLDER, of_kind, render
 
 NAMESPACES = [f"vigil-{environment}" for environment in ENVIRONMENTS]
 """One for each environment: a cluster of its own would need minutes more."""
+DEPLOYED = "vigil"
+"""The namespace that `make deploy` knows."""
+REPOSITORIES = ("registry.example.com/vigil/cloud", "registry.example.com/vigil/inference")
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +20,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with control_plane(tmp_path_factory.mktemp("cluster")) as plane:
         chosen = (
             "--set", "cluster=vigil-dev", "--set", "nodeRole=vigil-dev-node",
-            "--set", f"namespaces={{{','.join([*NAMESPACES, 'monitoring'])}}}",
+            "--set", f"namespaces={{{','.join([*NAMESPACES, DEPLOYED, 'monitoring'])}}}",
+            "--set", f"images.repositories={{{','.join(REPOSITORIES)}}}",
         )  # fmt: skip
         plane.kubectl("create", "namespace", "cert-manager")
         plane.helm("install", "vigil-cluster", str(FOLDER / "vigil-cluster"), *chosen)

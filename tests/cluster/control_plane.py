@@ -39,6 +39,8 @@ class ControlPlane:
         self.folder = folder
         self.programs = programs
         self.kubeconfig = folder / "kubeconfig"
+        self.broken = {missing_image()}
+        """Images whose pods never become ready."""
 
     def kubectl(self, *arguments: str, stdin: str | None = None, within_s: float = 180) -> str:
         """Run kubectl; returns its standard output. Raises CommandError with its errors."""
@@ -132,7 +134,7 @@ def control_plane(folder: Path) -> Iterator[ControlPlane]:
             "--leader-elect=false", f"--bind-address={HOST}", f"--secure-port={find_free()}",
         )  # fmt: skip
         trust = ssl.create_default_context(cafile=str(folder / "pki/apiserver.crt"))
-        nodes = PretendedNodes(f"https://{HOST}:{api}", token, trust, missing_image())
+        nodes = PretendedNodes(f"https://{HOST}:{api}", token, trust, plane.broken)
         nodes.start()
         plane.apply({
             "apiVersion": "storage.k8s.io/v1",

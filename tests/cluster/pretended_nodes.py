@@ -23,12 +23,13 @@ _MERGE = "application/merge-patch+json"
 class PretendedNodes(threading.Thread):
     """Asks the API server again and again, and reports what should have happened."""
 
-    def __init__(self, address: str, token: str, trust: ssl.SSLContext, missing_image: str) -> None:
+    def __init__(self, address: str, token: str, trust: ssl.SSLContext, broken: set[str]) -> None:
+        """`broken`: images whose pods never become ready; the caller may change it."""
         super().__init__(name="pretended-nodes", daemon=True)
         self._address = address
         self._token = token
         self._trust = trust
-        self._missing_image = missing_image
+        self._broken = broken
         self._over = threading.Event()
         self._heartbeat_s = 0.0
         self._addresses = 0
@@ -66,7 +67,7 @@ class PretendedNodes(threading.Thread):
             phase = pod["status"].get("phase")
             if "deletionTimestamp" in meta:
                 self._ask("DELETE", f"{path}?gracePeriodSeconds=0")
-            elif pod["spec"]["containers"][0]["image"] == self._missing_image:
+            elif pod["spec"]["containers"][0]["image"] in self._broken:
                 if not pod["status"].get("containerStatuses"):
                     waiting = {"waiting": {"reason": "ImagePullBackOff"}}
                     self._report(path, _status(pod, "Pending", waiting, ready=False))

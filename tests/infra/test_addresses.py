@@ -14,6 +14,7 @@ from tests.infra.moto import REGION, moto_server
 
 pytestmark = pytest.mark.infra
 
+NETWORK = {"s3_networks": ["192.0.2.0/25", "198.51.100.0/24"]}
 DATA = {
     "brokers": "b-1.example.com:9096",
     "video_bucket": "vigil-dev-video-1",
@@ -45,11 +46,12 @@ def test_values_of_an_environment_come_from_its_parameters(tmp_path) -> None:
     with moto_server() as address:
         missing = printed(address, "dev")
         assert (
-            missing.returncode == 1 and "Apply the roots data and cluster first" in missing.stderr
+            missing.returncode == 1
+            and "Apply the roots network, data and cluster first" in missing.stderr
         )
         ssm = boto3.client("ssm", endpoint_url=address, region_name=REGION,
                            aws_access_key_id="test", aws_secret_access_key="test")  # fmt: skip
-        for root, value in (("data", DATA), ("cluster", CLUSTER)):
+        for root, value in (("network", NETWORK), ("data", DATA), ("cluster", CLUSTER)):
             name = f"/vigil/vigil-dev/{root}"
             ssm.put_parameter(Name=name, Type="String", Value=json.dumps(value))
         found = printed(address, "dev")
@@ -61,11 +63,15 @@ def test_values_of_an_environment_come_from_its_parameters(tmp_path) -> None:
     assert settings["VIGIL_KAFKA_BROKERS"] == DATA["brokers"]
     assert settings["VIGIL_DEVICE_ROLE_ARN"] == CLUSTER["device_role_arn"]
     assert yaml.safe_load(found.stdout)["programs"]["audit"]["bucket"] == DATA["audit_bucket"]
+    [policy] = [m for m in manifests if m["metadata"]["name"] == "vigil-data"]
+    reached = [to["ipBlock"]["cidr"] for rule in policy["spec"]["egress"] for to in rule["to"]
+               if "ipBlock" in to]  # fmt: skip
+    assert set(NETWORK["s3_networks"]) < set(reached)
     assert printed("http://127.0.0.1:1", "prod").returncode == 2
 
 
 def test_the_parameters_are_those_that_terraform_writes() -> None:
-    for root, names in (("data", DATA), ("cluster", CLUSTER)):
+    for root, names in (("network", NETWORK), ("data", DATA), ("cluster", CLUSTER)):
         text = (FOLDER.parent / f"terraform/roots/{root}/main.tf").read_text()
         for name in names:
             assert f"    {name} " in text, name

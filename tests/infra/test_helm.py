@@ -345,6 +345,15 @@ def test_wrong_values_are_refused_with_a_reason(arguments: tuple[str, ...], reas
     assert reason in error
 
 
+def test_a_misspelt_key_of_the_clusters_chart_is_refused() -> None:
+    given = ("template", "vigil-cluster", str(FOLDER / "vigil-cluster"))
+    needed = ("--set", "cluster=vigil-dev", "--set", "nodeRole=node")
+    error = helm(*given, *needed, "--set", "images.repository={a/b}", ok=False)
+    assert "additional properties 'repository' not allowed" in error
+    error = helm(*given, *needed, "--set", "images.repositories={a/b:v1}", ok=False)
+    assert "does not match pattern" in error
+
+
 def test_the_charts_are_clean() -> None:
     helm("lint", str(FOLDER / "vigil"), "-f", str(FOLDER / "vigil/values-dev.yaml"),
          "--kube-version", "1.34.0", "--strict", *GIVEN)  # fmt: skip

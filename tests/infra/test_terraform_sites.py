@@ -115,7 +115,12 @@ def test_the_files_are_checked_before_anything_is_planned(root: tuple[Terraform,
     second = terraform.folder / "sites/s0002.yaml"
     text = second.read_text().replace("acme/site-2", "Acme/site-2")
     second.write_text(text.replace("10.128.0.32", "10.128.0.16"))
+    third = terraform.folder / "sites/s0003.yaml"
+    third.write_text(
+        text.replace("acme/site-2", "acme/site-3").replace("10.128.0.32", "10.128.9.0")
+    )
     printed = terraform.run("plan", "-input=false", "-no-color", ok=False)
     plain = " ".join(printed.replace("│", " ").split())
     assert "s0002.yaml: the site Acme/site-2 is not tenant/site in lower-case letters" in plain
     assert "the management networks of s0001 and s0002 overlap" in plain
+    assert "the id s0002 is there 2 times" in plain

@@ -38,6 +38,11 @@ output "s3_gateway_endpoint_id" {
   value       = aws_vpc_endpoint.s3_gateway.id
 }
 
+output "s3_networks" {
+  description = "S3's own addresses in this region, which the gateway endpoint leads to: network policies name them."
+  value       = sort(aws_vpc_endpoint.s3_gateway.cidr_blocks)
+}
+
 output "attachment_route_table_id" {
   description = "Route table of the transit gateway's subnets."
   value       = aws_route_table.attachment.id

@@ -44,6 +44,7 @@ resource "aws_ssm_parameter" "this" {
     isolated_networks         = module.network.isolated_networks
     clients_security_group_id = module.network.clients_security_group_id
     s3_sites_endpoint_id      = module.network.s3_sites_endpoint_id
+    s3_networks               = module.network.s3_networks
     transit_gateway_id        = module.hub.transit_gateway_id
     sites_route_table_id      = module.hub.sites_route_table_id
     vpc_route_table_id        = module.hub.vpc_route_table_id

@@ -31,7 +31,12 @@ def found(plan: dict[str, Any], *waivers: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("kind", ["aws_s3_bucket", "aws_db_instance", "aws_msk_cluster"])
 @pytest.mark.parametrize("actions", [["delete"], ["delete", "create"], ["create", "delete"]])
 def test_data_is_not_deleted(kind: str, actions: list[str]) -> None:
-    assert len(found(plan(kind, actions))) == 1
+    verb = "replaced" if "create" in actions else "deleted"
+    [sentence] = found(plan(kind, actions))
+    assert sentence == (
+        f"{kind}.this would be {verb}: what it holds would be lost. If that is meant, name it in "
+        "the waivers with a reason."
+    )
 
 
 def test_what_can_be_made_again_may_go() -> None:
