@@ -13,12 +13,30 @@ from domain.printable import escaped
 from edge_bridge.config.update import UpdateConfig, load_update_config
 
 _CONFIG = Path("/etc/vigil/update.yaml")
+_FOLDER = Path("/srv/vigil/updates")
+_HEALTH = "http://127.0.0.1:9500/healthz"
 
 
 def add(actions: Any) -> None:
     """Add `edge update run`, `status`, `lock` and `unlock`."""
     update = actions.add_parser("update", help="install releases that the fleet's rollouts bring")
     verbs = update.add_subparsers(metavar="COMMAND", required=True)
+    fetch = verbs.add_parser(
+        "fetch", help="download a bundle of the system slowly, next to a recorder that works"
+    )
+    fetch.add_argument("url", help="address of the bundle, by HTTPS")
+    fetch.add_argument("--sha256", required=True, help="SHA-256 of the bundle, in hex")
+    fetch.add_argument("--size", required=True, type=int, help="its size in bytes")
+    fetch.add_argument(
+        "--folder", type=Path, default=_FOLDER, help=f"where it is kept (default {_FOLDER})"
+    )
+    fetch.add_argument(
+        "--kbit", type=int, default=8_000, help="the most it may take, kbit/s (default 8000)"
+    )
+    fetch.add_argument(
+        "--health-url", default=_HEALTH, help=f"the recorder's health (default {_HEALTH})"
+    )
+    fetch.set_defaults(run=_fetch)
     for name, text, run in (
         ("run", "ask, verify, install and check until stopped", _run),
         ("status", "show what is installed, and how far an update is", _status),
@@ -72,6 +90,27 @@ def _run(arguments: argparse.Namespace) -> int:
             await task
 
     asyncio.run(main())
+    return 0
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from edge_bridge import logs  # noqa: PLC0415 - only this command needs them
+    from edge_bridge.update.download import Artifact  # noqa: PLC0415 - as above
+    from edge_bridge.update.fetch import fetch_bundle  # noqa: PLC0415 - as above
+    from edge_bridge.update.part_file import prune  # noqa: PLC0415 - as above
+
+    if arguments.kbit <= 0:
+        raise ConfigError("--kbit must be more than 0.")
+    logs.set_up("INFO")
+    artifact = Artifact(arguments.size, arguments.sha256.lower())
+    prune(arguments.folder, {artifact.sha256})
+    path = asyncio.run(
+        fetch_bundle(
+            arguments.url, artifact, arguments.folder,
+            cap_bytes_per_s=arguments.kbit * 125, health_url=arguments.health_url,
+        )
+    )  # fmt: skip
+    print(path)
     return 0
 
 

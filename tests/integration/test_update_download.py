@@ -4,13 +4,16 @@ import asyncio
 import hashlib
 import json
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from domain.backoff import Backoff
+from domain.download_rate import FLOOR_BYTES_PER_S
 from edge_bridge.update.download import (
     ATTEMPTS,
     DIGEST_ATTEMPTS,
@@ -20,6 +23,7 @@ from edge_bridge.update.download import (
     DownloadError,
     NoRoomError,
 )
+from edge_bridge.update.fetch import rate_of
 from edge_bridge.update.part_file import CHECKPOINT_BYTES, prune
 from edge_bridge.update.source import HttpSource, ObjectSource
 from stores.signed_objects import SignedObjectStore
@@ -337,3 +341,42 @@ async def test_an_object_of_s3_is_read_by_ranges(services: Services, tmp_path: P
                 (tmp_path / f"{artifact.sha256}.json").write_text(note)
                 one = Download(artifact, source, tmp_path, backoff=QUICK, reserve_bytes=0)
                 assert (await one.run()).read_bytes() == content
+
+
+REPORTS = [
+    # the recorder's report, the rate, because
+    ({"spool": {"waiting": 0, "oldest_ms": None}, "links": {}}, 1_000_000, "nothing waits"),
+    ({"spool": {"waiting": 9, "oldest_ms": 50_000}, "links": {}}, 1_000_000, "10 s is live"),
+    ({"spool": {"waiting": 9, "oldest_ms": 0}, "links": {}}, FLOOR_BYTES_PER_S, "footage waits"),
+    (
+        {"spool": {"waiting": 0, "oldest_ms": 0}, "links": {"s3": {"down_since_s": 1.0}}},
+        0,
+        "the line is down",
+    ),
+    (None, FLOOR_BYTES_PER_S, "the recorder does not answer"),
+    ({"links": []}, FLOOR_BYTES_PER_S, "another program answers"),
+]
+
+
+@pytest.mark.parametrize(("report", "rate", "why"), REPORTS)
+def test_the_recorder_says_how_fast(report: dict[str, Any] | None, rate: int, why: str) -> None:
+    assert rate_of(report, 1_000_000, 60_000) == rate, why
+
+
+async def test_the_command_fetches_a_bundle(tmp_path: Path) -> None:
+    """The same server answers as the recorder: with bytes that are no report."""
+    async with serve() as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        server.content = CONTENT[:10_000]
+        (tmp_path / ("0" * 64)).touch()
+        command = await asyncio.create_subprocess_exec(
+            Path(sys.executable).with_name("vigil"), "edge", "update", "fetch", f"{url}x.raucb",
+            "--sha256", hashlib.sha256(server.content).hexdigest(), "--size", "10000",
+            "--folder", str(tmp_path), "--health-url", f"{url}healthz",
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        printed, _ = await command.communicate()
+        assert command.returncode == 0
+        path = printed.decode().splitlines()[-1]
+        assert path == str(tmp_path / names(tmp_path)[0])
+        assert len(names(tmp_path)) == 1, "older ones are removed"
