@@ -255,13 +255,13 @@ async def test_kafka_is_lost_whole(services: Services, tmp_path: Path) -> None:
         rows = await in_catalog(cloud, camera)
         assert rows == {"waiting": 0, "chunked": len(open_run.sent)}
         # A device that is off sends nothing that would have its windows made again.
-        await wait_for(lambda: _repaired(cloud, silent), within_s=200, what="fsck repaired it")
+        await wait_for(lambda: repaired(cloud, silent), within_s=200, what="fsck repaired it")
         assert await in_catalog(cloud, silent) == {"waiting": 0, "chunked": FRAGMENTS}
         print(f"{time.monotonic() - began:6.1f} s  all footage is in chunks")
         await run_vigil(cloud.env, "fsck", "--camera", camera, "--margin", "1s")
 
 
-async def _repaired(cloud: Cloud, camera: str) -> bool:
+async def repaired(cloud: Cloud, camera: str) -> bool:
     words = ("fsck", "--repair", "--camera", camera, "--margin", "1s")
     print((await run_vigil(cloud.env, *words, code=None))[-300:])
     return (await in_catalog(cloud, camera))["waiting"] == 0
