@@ -91,7 +91,7 @@ async def test_a_broker_that_loses_its_disk_loses_no_footage(tmp_path: Path) -> 
             print(f"{time.monotonic() - began:6.1f} s  all footage is in chunks")
             assert sum(len(chunk.fragments) for chunk in chunks) == device.last_seq + 1
             assert not any(chunk.gaps for chunk in chunks)
-            assert cloud.programs["relay"].process.pid == relay, "the relay went on"
+            assert cloud.programs["relay"].process.pid == relay, "the relay goes on"
             assert await queue.message_count() == 0
             await run_vigil(cloud.env, "fsck", "--bytes", "--camera", camera, "--margin", "1s")
 
