@@ -1,4 +1,10 @@
-"""The embedded engine against a bare loop of ONNX Runtime; live footage next to a replay; a kill.
+"""What cloud inference costs: the decoding of fragments, and the engine.
+
+`--part decode`: fragments of 6 s, 1080p, 4 Mbit/s, through our reader and a decoder that stays
+open, and through FFmpeg, which opens each of them. CPU of a fragment, rounds in turn.
+
+`--part engine`: the embedded engine against a bare loop of ONNX Runtime, live footage next to a
+replay, and a kill.
 
     bare    OnnxSession.run of prepared batches, in as many threads as the engine has runners
     engine  requests of one picture each, as many in flight as keep all slots full
@@ -9,19 +15,24 @@ model's process is killed while it works.
 
 import argparse
 import asyncio
+import io
 import os
 import signal
 import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
 import psutil
 
-from harness.detector_material import write_model
+from domain.errors import VigilError
+from harness.detector_material import FPS, street, write_model
 from harness.environment import say
 from harness.figures import percentile
 from inference.embedded import EmbeddedEngine
@@ -30,9 +41,13 @@ from inference.model_files import ModelFile, model_file
 from inference.model_host import HostOptions, ModelHost
 from inference.model_process import ProcessOptions
 from inference.session import OnnxSession
+from media.fragment_decoder import FragmentDecoder
+from media.frames import FragmentClock
+from media.ts_video import read_video
 from vision.card import ModelCard
 
 LIVE_EVERY_S = 0.05
+FRAGMENT_S = 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("VIGIL_TEST_MODEL"),
         help="a model card (default: VIGIL_TEST_MODEL, or a small model made for it)",
     )
+    parser.add_argument("--part", choices=("decode", "engine"), help="only one part")
     parser.add_argument("--seconds", type=float, default=5, help="of each round (default 5)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each kind (default 3)")
     parser.add_argument(
@@ -51,9 +67,93 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure and return the figures."""
+    figures = []
+    if arguments.part in (None, "decode"):
+        figures += _decoding(arguments.rounds)
+    if arguments.part in (None, "engine"):
+        figures += _engine(arguments)
+    return figures
+
+
+def _engine(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         card = Path(arguments.model) if arguments.model else write_model(Path(folder))
         return asyncio.run(_measure(model_file(ModelCard.load(card)), arguments))
+
+
+def _fragment() -> tuple[bytes, FragmentClock]:
+    """Return a fragment of 1080p with a keyframe in two seconds, and its clock."""
+    target = io.BytesIO()
+    with av.open(target, "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
+        stream.bit_rate = 4_000_000
+        stream.options = {"preset": "veryfast", "g": str(2 * FPS), "bf": "0"}
+        for number, frame in enumerate(street(1920, 1080, FRAGMENT_S * FPS)):
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    data = target.getvalue()
+    start_pts = read_video(data).units[0].pts
+    return data, FragmentClock(start_pts, 0, FRAGMENT_S * 1_000, FRAGMENT_S * FPS)
+
+
+def _decoding(rounds: int) -> list[dict[str, Any]]:
+    data, clock = _fragment()
+    decoder = FragmentDecoder()
+    figures = []
+    for name, rate_mfps, expected in (
+        ("keyframes", None, FRAGMENT_S // 2),
+        ("all", FPS * 1_000, FRAGMENT_S * FPS),
+    ):
+        ours, theirs, reader = [], [], []
+        for _ in range(max(3, rounds)):
+            reader.append(_cpu_ms(lambda: len(read_video(data).units), FRAGMENT_S * FPS))
+            ours.append(_cpu_ms(partial(_by_us, decoder, data, clock, rate_mfps), expected))
+            theirs.append(_cpu_ms(partial(_by_ffmpeg, data, rate_mfps is None), expected))
+        figures.append(
+            {
+                "part": f"decode {name}",
+                "fragment_mbytes": round(len(data) / 1e6, 2),
+                "reader_cpu_ms": round(min(reader), 1),
+                "ours_cpu_ms": round(min(ours), 1),
+                "ffmpeg_cpu_ms": round(min(theirs), 1),
+                "of_ffmpeg": round(
+                    statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), 3
+                ),
+            }
+        )
+        say(f"decode {name}: {figures[-1]}")
+    return figures
+
+
+def _cpu_ms(work: Callable[[], int], expected: int) -> float:
+    """Return the CPU milliseconds of `work`, which returns how many pictures it made."""
+    began_s = time.process_time()
+    found = work()
+    cpu_ms = 1_000 * (time.process_time() - began_s)
+    if found != expected:
+        raise VigilError(f"{found} of {expected} pictures were decoded.")
+    return cpu_ms
+
+
+def _count(pictures: Iterable[object]) -> int:
+    return sum(1 for _ in pictures)
+
+
+def _by_us(
+    decoder: FragmentDecoder, data: bytes, clock: FragmentClock, rate_mfps: int | None
+) -> int:
+    return _count(decoder.pictures(data, clock, rate_mfps))
+
+
+def _by_ffmpeg(data: bytes, keyframes_only: bool) -> int:
+    with av.open(io.BytesIO(data), mode="r", format="mpegts") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        if keyframes_only:
+            stream.codec_context.skip_frame = "NONKEY"
+        return _count(container.decode(stream))
 
 
 async def _measure(file: ModelFile, arguments: argparse.Namespace) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Decodes frames of a fragment, selected by their own time. Blocking: call it in a thread.
+"""Which frames of a fragment are analysed: selected by their own time. Pure.
 
     grid of 2 a second  |        |        |        |
     frames at 5 a s     *  .  .  *  .  *  .  .  *        the first in each cell
@@ -7,17 +7,7 @@ The grid is fixed to the run's PTS. So the same frames are selected, whatever wa
 from any fragment on, in any order, twice.
 """
 
-import io
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-import av
-import numpy as np
-from numpy.typing import NDArray
-
-from domain.errors import MediaError
-from media import mpegts
-from media.allocation_limit import limit_allocations
 
 TICKS_PER_MS = 90
 _TICKS_PER_1000_S = 90_000_000
@@ -42,46 +32,9 @@ class FragmentClock:
         return self.start_pts - self.duration_ms * TICKS_PER_MS // max(1, self.frames)
 
 
-@dataclass(frozen=True, slots=True)
-class FragmentFrame:
-    """A decoded frame of a fragment."""
-
-    pts: int
-    at_ms: int
-    image: NDArray[np.uint8]
-    """Height x width x 3, blue green red."""
-
-
-def decode_frames(
-    data: bytes, clock: FragmentClock, rate_mfps: int | None
-) -> Iterator[FragmentFrame]:
-    """Yield frames of a fragment (MPEG-TS) in display order, one at a time.
-
-    `rate_mfps` is the number of frames in 1000 s; None: keyframes only, and only they are decoded.
-    Raises MediaError if the fragment cannot be decoded, perhaps after some frames.
-    """
-    limit_allocations()
-    previous = clock.previous_pts
-    try:
-        with av.open(io.BytesIO(data), mode="r", format="mpegts") as container:
-            if not container.streams.video:
-                raise MediaError("it has no video.")
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1
-            if rate_mfps is None:
-                stream.codec_context.skip_frame = "NONKEY"
-            for frame in container.decode(stream):
-                if frame.pts is None or frame.is_corrupt:
-                    continue
-                pts = mpegts.unwrap(frame.pts, clock.start_pts)
-                if pts < clock.start_pts:
-                    continue
-                if rate_mfps is None or _cell(pts, rate_mfps) != _cell(previous, rate_mfps):
-                    image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-                    yield FragmentFrame(pts, clock.at_ms(pts), image)
-                previous = pts
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"it cannot be decoded: {error}") from error
+def in_next_cell(pts: int, previous_pts: int, rate_mfps: int) -> bool:
+    """Return whether a frame is the first in its cell of the grid, after the frame before it."""
+    return _cell(pts, rate_mfps) != _cell(previous_pts, rate_mfps)
 
 
 def _cell(pts: int, rate_mfps: int) -> int:

@@ -5,10 +5,14 @@ only the pictures of one model call.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from domain.events import Detection, DetectionFrame, FoundObject
-from media.frames import FragmentClock, FragmentFrame, decode_frames
-from vision.detector import DetectedObject, Detector
+from media.fragment_decoder import FragmentDecoder
+from media.frames import FragmentClock
+from vision.detector import BgrImage, DetectedObject, Detector
 from vision.motion import MotionGate
 
 EMPTY_EVERY_MS = 1_000
@@ -19,6 +23,15 @@ MAX_OBJECTS = 1_000
 """Objects of one picture in an event."""
 MAX_FRAMES = 50
 """Frames of one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shot:
+    """A picture that is analysed."""
+
+    pts: int
+    at_ms: int
+    image: BgrImage
 
 
 class ChunkDetector:
@@ -39,7 +52,8 @@ class ChunkDetector:
         self._gate = MotionGate() if gated else None
         self._analysed_ms: int | None = None
         self._empty_ms: int | None = None
-        self._batch: list[FragmentFrame] = []
+        self._decoder = FragmentDecoder()
+        self._batch: list[_Shot] = []
         self.pictures = 0
         self.objects = 0
         self.frames: list[DetectionFrame] = []
@@ -47,8 +61,12 @@ class ChunkDetector:
 
     def add_fragment(self, data: bytes, clock: FragmentClock) -> None:
         """Analyse a fragment. Raises MediaError (maybe after some pictures) or ModelError."""
-        for shot in decode_frames(data, clock, self._rate_mfps):
-            if self._from_ms <= shot.at_ms < self._to_ms and self._should_analyse(shot):
+        for picture in self._decoder.pictures(data, clock, self._rate_mfps):
+            if not self._from_ms <= picture.at_ms < self._to_ms:
+                continue
+            image = np.asarray(picture.frame.to_ndarray(format="bgr24"), np.uint8)
+            shot = _Shot(picture.pts, picture.at_ms, image)
+            if self._should_analyse(shot):
                 self._batch.append(shot)
                 if len(self._batch) >= self._detector.batch:
                     self.flush()
@@ -64,7 +82,7 @@ class ChunkDetector:
         for shot, each in zip(shots, found, strict=True):
             self._add_frame(shot, each)
 
-    def _should_analyse(self, shot: FragmentFrame) -> bool:
+    def _should_analyse(self, shot: _Shot) -> bool:
         if self._gate is not None and not self._gate.update(shot.image, shot.at_ms).open:
             since_ms = None if self._analysed_ms is None else shot.at_ms - self._analysed_ms
             if since_ms is not None and 0 <= since_ms < STILL_EVERY_MS:
@@ -72,7 +90,7 @@ class ChunkDetector:
         self._analysed_ms = shot.at_ms
         return True
 
-    def _add_frame(self, shot: FragmentFrame, found: Sequence[DetectedObject]) -> None:
+    def _add_frame(self, shot: _Shot, found: Sequence[DetectedObject]) -> None:
         if found:
             self._empty_ms = None  # report the first empty picture after objects
         else:
