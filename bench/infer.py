@@ -144,7 +144,7 @@ def _count(pictures: Iterable[object]) -> int:
 def _by_us(
     decoder: FragmentDecoder, data: bytes, clock: FragmentClock, rate_mfps: int | None
 ) -> int:
-    return _count(decoder.pictures(data, clock, rate_mfps))
+    return _count(decoder.frames(data, clock, rate_mfps))
 
 
 def _by_ffmpeg(data: bytes, keyframes_only: bool) -> int:

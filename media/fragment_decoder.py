@@ -19,8 +19,8 @@ from media.ts_video import VideoUnit, read_video
 
 
 @dataclass(frozen=True, slots=True)
-class FragmentPicture:
-    """A decoded picture of a fragment, still in the decoder's own planes."""
+class DecodedFragmentFrame:
+    """A decoded frame of a fragment, still in the decoder's own planes."""
 
     pts: int
     at_ms: int
@@ -35,13 +35,13 @@ class FragmentDecoder:
         self._codec = ""
         self._context: VideoCodecContext | None = None
 
-    def pictures(
+    def frames(
         self, data: bytes, clock: FragmentClock, rate_mfps: int | None
-    ) -> Iterator[FragmentPicture]:
-        """Yield pictures of a fragment in display order, chosen as `media.frames` says.
+    ) -> Iterator[DecodedFragmentFrame]:
+        """Yield frames of a fragment in display order, chosen as `media.frames` says.
 
-        `rate_mfps`: pictures in 1000 s; None: keyframes, and only they are decoded. Raises
-        MediaError where the fragment cannot be decoded, perhaps after some pictures.
+        `rate_mfps`: frames in 1000 s; None: keyframes, and only they are decoded. Raises
+        MediaError where the fragment cannot be decoded, perhaps after some frames.
         """
         video = read_video(data, keyframes_only=rate_mfps is None)
         previous = clock.previous_pts
@@ -49,7 +49,7 @@ class FragmentDecoder:
             if pts < clock.start_pts:
                 continue
             if rate_mfps is None or in_next_cell(pts, previous, rate_mfps):
-                yield FragmentPicture(pts, clock.at_ms(pts), frame)
+                yield DecodedFragmentFrame(pts, clock.at_ms(pts), frame)
             previous = pts
 
     def _decode(

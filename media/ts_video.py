@@ -3,7 +3,7 @@
     TS packets of 188 bytes ─► those of the video's PID ─► PES by PES ─► access units
 
 FFmpeg's demuxer opens a fragment by reading and probing it: that costs as much as decoding twelve
-pictures. Our fragments are known to begin with PAT, PMT and a keyframe. Headers are read for all
+frames. Our fragments are known to begin with PAT, PMT and a keyframe. Headers are read for all
 packets at once with numpy; payloads are copied in runs.
 """
 

@@ -61,7 +61,7 @@ class ChunkDetector:
 
     def add_fragment(self, data: bytes, clock: FragmentClock) -> None:
         """Analyse a fragment. Raises MediaError (maybe after some pictures) or ModelError."""
-        for picture in self._decoder.pictures(data, clock, self._rate_mfps):
+        for picture in self._decoder.frames(data, clock, self._rate_mfps):
             if not self._from_ms <= picture.at_ms < self._to_ms:
                 continue
             image = np.asarray(picture.frame.to_ndarray(format="bgr24"), np.uint8)

@@ -95,7 +95,7 @@ def test_the_pictures_are_those_of_ffmpeg_in_any_order_of_fragments(
     decoder = FragmentDecoder()
     for fragment in order:
         expected = by_ffmpeg(fragment.data, clock_of(fragment), rate_mfps)
-        found = list(decoder.pictures(fragment.data, clock_of(fragment), rate_mfps))
+        found = list(decoder.frames(fragment.data, clock_of(fragment), rate_mfps))
         assert [(one.pts, one.at_ms) for one in found] == [wanted[:2] for wanted in expected]
         for one, (_, _, image) in zip(found, expected, strict=True):
             np.testing.assert_array_equal(one.frame.to_ndarray(format="bgr24"), image)
@@ -104,11 +104,11 @@ def test_the_pictures_are_those_of_ffmpeg_in_any_order_of_fragments(
 def test_a_caller_that_stops_early_leaves_nothing_for_the_next_fragment(tmp_path: Path) -> None:
     first, second, *_ = fragments_of(tmp_path / "clip.mp4", bframes=2)
     decoder = FragmentDecoder()
-    pictures = decoder.pictures(first.data, clock_of(first), 25_000)
-    next(pictures)
-    pictures.close()
+    frames = decoder.frames(first.data, clock_of(first), 25_000)
+    next(frames)
+    frames.close()
     expected = [pts for pts, _, _ in by_ffmpeg(second.data, clock_of(second), 25_000)]
-    found = [one.pts for one in decoder.pictures(second.data, clock_of(second), 25_000)]
+    found = [one.pts for one in decoder.frames(second.data, clock_of(second), 25_000)]
     assert found == expected
 
 
@@ -122,12 +122,12 @@ def test_damaged_fragments_are_refused_and_the_next_is_decoded(tmp_path: Path) -
     damaged += [whole[:at] + bytes(188) + whole[at + 188 :] for at in (0, 188)]
     for data in damaged:
         with pytest.raises(MediaError):
-            list(decoder.pictures(data, clock, None))
+            list(decoder.frames(data, clock, None))
     for _ in range(200):
         noisy = bytearray(whole)
         for _ in range(chance.randrange(1, 40)):
             noisy[chance.randrange(len(noisy))] = chance.randrange(256)
         with contextlib.suppress(MediaError):
-            list(decoder.pictures(bytes(noisy), clock, 1_000))
+            list(decoder.frames(bytes(noisy), clock, 1_000))
     expected = len(by_ffmpeg(whole, clock, None))
-    assert len(list(decoder.pictures(whole, clock, None))) == expected > 0
+    assert len(list(decoder.frames(whole, clock, None))) == expected > 0
