@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
@@ -41,6 +41,14 @@ class QueueMessage:
     """Of the device that sent it; None: it has none."""
     id: str = ""
     """SQS's message id, the same each time it is received."""
+
+
+class QueueDepth(NamedTuple):
+    """About how many messages a queue has."""
+
+    visible: int
+    in_flight: int
+    """Received, and neither deleted nor visible again."""
 
 
 class Queue(AwsService):
@@ -130,11 +138,16 @@ class Queue(AwsService):
             ]
             await self._call("delete_message_batch", Entries=entries)
 
-    async def message_count(self) -> int:
-        """Return about how many messages there are, including those in flight."""
+    async def depth(self) -> QueueDepth:
+        """Return about how many messages there are."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         answer = await self._call("get_queue_attributes", AttributeNames=names)
-        return sum(int(answer.get("Attributes", {}).get(name, 0)) for name in names)
+        return QueueDepth(*(int(answer.get("Attributes", {}).get(name, 0)) for name in names))
+
+    async def message_count(self) -> int:
+        """Return about how many messages there are, including those in flight."""
+        depth = await self.depth()
+        return depth.visible + depth.in_flight
 
     async def make_visible(self, receipts: Sequence[str]) -> None:
         """Make received messages visible again at once. One that fails waits for its timeout."""

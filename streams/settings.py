@@ -1,5 +1,6 @@
 """Settings of the cloud side, read from the environment (prefix VIGIL_)."""
 
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -212,6 +213,17 @@ class Settings(BaseSettings):
     )
     prometheus_ca_file: Path | None = Field(
         None, description="PEM file of the authority of Prometheus; else the system's"
+    )
+    backup_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="how many days the database's backups reach back, for the page of the status; "
+        "0: it says that it does not know",
+    )
+    restore_drill_date: date | None = Field(
+        None,
+        description="day of the last restore drill, such as 2026-11-30, for the page of the status",
     )
     link_secret: SecretStr = Field(
         SecretStr(""),

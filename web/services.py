@@ -27,6 +27,7 @@ from web.picture_decoder import PictureDecoder
 from web.problems import not_found
 from web.proxies import TrustedProxies
 from web.query import parse_camera_id
+from web.schemas.status import StorageStatus
 from web.sessions import Sessions, check_session_secret
 from web.sign_in import SignIn
 from web.totp import TotpSecrets
@@ -35,6 +36,7 @@ THUMBNAIL_BYTES = 64 << 20
 LONG_PLAYLISTS = 2
 """Playlists of many hours that are built at the same time. Each takes the event loop's time."""
 THUMBNAIL_TTL_MS = 3_600_000
+STORAGE_TTL_MS = 60_000
 
 
 def thumbnail_cache(clock_ms: Callable[[], int]) -> TTLCache[str, bytes]:
@@ -64,6 +66,8 @@ class Services:
     audit_reads: AuditReads = field(init=False)
     commands: CommandSender = field(init=False)
     command_waiter: CommandWaiter = field(init=False)
+    storage_status: TTLCache[str, StorageStatus] = field(init=False)
+    """What the status says of footage: it is read once a minute."""
     long_playlists: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(LONG_PLAYLISTS)
     )
@@ -93,6 +97,7 @@ class Services:
         self.oidc = OidcProviders(self.settings, now_ms)
         self.oidc_checks = SessionChecks(self.oidc, now_ms)
         self.thumbnails = thumbnail_cache(now_ms)
+        self.storage_status = TTLCache(1, STORAGE_TTL_MS, timer=now_ms)
         certificate_file = self.settings.web_tls_certificate_file
         key_file = self.settings.web_tls_key_file
         self.certificate = None

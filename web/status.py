@@ -34,6 +34,7 @@ from web.schemas.status import (
     StoreStatus,
 )
 from web.services import SERVICES, Services
+from web.status_storage import backups, queues, storage
 
 PROGRAMS = ("relay", "assemble", "join", "index", "heal", "web")
 """Programs without which footage does not become playable. Others are shown where they run."""
@@ -47,6 +48,9 @@ QUERIES: Mapping[str, str] = {
     "ready": "vigil_ready",
     "build": "vigil_build_info",
     "lag": "max by (job) (vigil_log_lag_seconds)",
+    "left": "sum by (job) (max by (job, topic, partition) (vigil_commit_lag))",
+    "queues": "max by (queue, state) (vigil_queue_messages)",
+    "deleted": 'sum(increase(vigil_retention_deleted_bytes_total{reason="age"}[7d])) / 7',
     "calls": "sum by (system) (rate(vigil_store_call_seconds_count[5m]))",
     "failed": 'sum by (system) (rate(vigil_store_call_seconds_count{outcome="failed"}[5m]))',
     "p95": "histogram_quantile(0.95, sum by (system, le) "
@@ -85,8 +89,10 @@ class StatusView(View):
     operations = describe(
         get=Operation(
             "Get the state of the installation",
-            description="Programs, stores, sites, service levels and alerts. Programs, service "
-            "levels and alerts come from Prometheus (`VIGIL_PROMETHEUS_URL`).",
+            description="Programs, stores, queues, footage, backups, sites, service levels and "
+            "alerts. Programs, queues, service levels and alerts come from Prometheus "
+            "(`VIGIL_PROMETHEUS_URL`), footage from the catalog, backups from PostgreSQL and the "
+            "settings.",
             answer=Status,
             tag="Installation",
         )
@@ -95,7 +101,9 @@ class StatusView(View):
     async def get(self, request: web.Request) -> web.Response:
         """Return the state of everything that the installation consists of."""
         services = request.app[SERVICES]
-        answers, sites = await asyncio.gather(ask_prometheus(services), _sites(services))
+        answers, sites, backed_up = await asyncio.gather(
+            ask_prometheus(services), _sites(services), backups(services)
+        )
         signed_s = next((sample.value for sample in answers.of("signed")), 0.0)
         status = Status(
             at_ms=services.clock_ms(),
@@ -105,6 +113,9 @@ class StatusView(View):
             stores=stores(answers, catalog=sites is not None, kafka=services.is_ready()),
             site_count=len(sites or []),
             sites=worst_sites(sites or []),
+            queues=queues(answers.of("queues")),
+            storage=await storage(services, answers.of("deleted")),
+            backups=backed_up,
             service_levels=service_levels(answers),
             alerts=alerts(answers),
             audit_signed_ms=round(signed_s * 1_000) or None,
@@ -169,7 +180,7 @@ def programs(answers: Answers) -> list[ProgramStatus]:
         ready[_program(sample)].append(sample.value)
     for sample in answers.of("build"):
         versions[_program(sample)].add(sample.labels.get("version", ""))
-    lags = answers.by("lag", "job")
+    lags, left = answers.by("lag", "job"), answers.by("left", "job")
     seen = answers.by("seen", "job")
     names = [*PROGRAMS, *sorted(up.keys() - set(PROGRAMS))]
     return [
@@ -181,10 +192,15 @@ def programs(answers: Answers) -> list[ProgramStatus]:
             ready=sum(value == 1 for value in ready[name]) if ready[name] else None,
             versions=sorted(versions[name]),
             lag_s=lags.get(f"vigil-{name}"),
+            lag_messages=_whole(left.get(f"vigil-{name}")),
             seen_ms=round(seen.get(f"vigil-{name}", 0) * 1_000) or None,
         )
         for name in names
     ]
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else max(0, round(value))
 
 
 def _program(sample: Sample) -> str:

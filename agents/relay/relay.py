@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import BrokerResponseError, KafkaError
 from prometheus_client import Counter, Histogram
 
+from agents.relay.queue_depth import measure_until
 from agents.signatures.checker import SignatureChecker
 from domain.device_identity import MAX_SIGNATURE_CHARS, SIGNATURE
 from domain.errors import InvalidEventError, RefusedError, StoreError
@@ -136,7 +137,10 @@ class Relay:
             self._stack.push_async_callback(self._producer.stop)
             if not stop.is_set():
                 log.info("relaying", extra={"queue": self._settings.sqs_queue_url})
-                await asyncio.gather(*(self._receive(stop) for _ in range(RECEIVERS)))
+                queues = {"events": self._queue, "dead-letter": self._dead_letter_queue}
+                await asyncio.gather(
+                    *(self._receive(stop) for _ in range(RECEIVERS)), measure_until(stop, queues)
+                )
 
     async def _start_producer(self, stop: asyncio.Event) -> None:
         backoff = RetryDelays()

@@ -187,7 +187,13 @@ def sqs_requests(workload: Workload, rates: Rates) -> dict[str, float]:
     receivers = workload.relays * workload.relay_receivers
     each = messages / 3_600 / receivers * workload.relay_wait_s
     received = messages / -math.expm1(-each) if each > 1e-9 else receivers * 3_600 / 2
-    return {"send": messages, "receive": received, "delete": messages}
+    # Each relay measures both queues once a minute.
+    return {
+        "send": messages,
+        "receive": received,
+        "delete": messages,
+        "measure": workload.relays * 2 * 60.0,
+    }
 
 
 def _watched_gb(workload: Workload) -> float:

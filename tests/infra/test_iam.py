@@ -120,7 +120,7 @@ SECURE = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
 FRAGMENT, CHUNK = OWN, f"{BUCKET}/chunks/acme/berlin/gate/2026/11/30/x.ts"
 MATRIX = {
     # program: what it may do, of all the actions below
-    "relay": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "depth", "send dead"},
+    "relay": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "depth", "dead depth", "send dead"},
     "assembler": {"read fragment", "read chunk"},
     "healer": {"read fragment", "read chunk", "list"},
     "joiner": {"read fragment", "read chunk", "list", "write chunk"},
@@ -145,6 +145,7 @@ ACTIONS = {
     "sqs:ReceiveMessage": ("sqs:ReceiveMessage", QUEUE),
     "sqs:DeleteMessage": ("sqs:DeleteMessage", QUEUE),
     "depth": ("sqs:GetQueueAttributes", QUEUE),
+    "dead depth": ("sqs:GetQueueAttributes", QUEUE + "-dead"),
     "send": ("sqs:SendMessage", QUEUE),
     "send dead": ("sqs:SendMessage", QUEUE + "-dead"),
     "secret": (

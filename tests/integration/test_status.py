@@ -12,12 +12,13 @@ from playwright.async_api import Page, expect
 
 from domain.access import Grant, Role
 from domain.events import Heartbeat
+from domain.retention import DAY_MS
 from local import dashboard
-from stores.catalog import index_fragments, index_heartbeats
+from stores.catalog import index_chunks, index_fragments, index_heartbeats
 from stores.catalog.keys import create_key
 from stores.catalog.users import create_user
 from tests.chromium import CHROMIUM, running_chromium
-from tests.integration.catalog_support import T0, fragment, run_id
+from tests.integration.catalog_support import T0, chunk, fragment, run_id
 from tests.integration.web_support import Web, running_web
 from web.passwords import hash_password
 from web.status import QUERIES
@@ -42,6 +43,16 @@ def answers() -> Iterator[tuple[str, list[tuple[dict[str, str], float]]]]:
     yield "build", versions
     yield "seen", [({"job": "vigil-heal"}, NOW_S - 900)]
     yield "lag", [({"job": "vigil-assemble"}, 0.4), ({"job": "vigil-index"}, 3.2)]
+    yield "left", [({"job": "vigil-index"}, 1240)]
+    yield (
+        "queues",
+        [
+            ({"queue": "events", "state": "visible"}, 17),
+            ({"queue": "events", "state": "in-flight"}, 4),
+            ({"queue": "dead-letter", "state": "visible"}, 2),
+        ],
+    )
+    yield "deleted", [({}, 5_000_000.4)]
     yield "calls", [({"system": s}, c) for s, c in (("s3", 41.5), ("sqs", 12), ("postgresql", 210))]
     yield "failed", [({"system": "s3"}, 3.3)]
     yield (
@@ -112,8 +123,42 @@ async def test_an_administrator_sees_the_installation(web: Web) -> None:
     [site] = status["sites"]
     assert (site["cameras"], site["cameras_sending"]) == (1, 0), "it sent nothing for 10 minutes"
     assert site["edges"] == 2
+    assert programs["index"]["lag_messages"] == 1240
+    assert status["queues"] == [
+        {"queue": "events", "visible": 17, "in_flight": 4},
+        {"queue": "dead-letter", "visible": 2, "in_flight": None},
+    ]
     assert status["alerts"][0]["name"] == "VigilDown"
     assert status["audit_signed_ms"] == T0 - 40_000
+
+
+async def test_footage_is_counted_by_site_and_day(web: Web) -> None:
+    empty = await (await web.client.get(PATH)).json()
+    assert (empty["storage"]["size_bytes"], empty["storage"]["sites"]) == (0, [])
+    today = T0 - T0 % DAY_MS
+    parts = [fragment(run_id(), seq, start_ms=today - DAY_MS + 4_000 * seq) for seq in range(15)]
+    stored = chunk(parts)
+    await index_chunks(web.catalog, [stored], T0)
+    same = await (await web.client.get(PATH)).json()
+    assert same["storage"] == empty["storage"], "it is read once a minute"
+    web.set_now(T0 + 200_000)
+    storage = (await (await web.client.get(PATH)).json())["storage"]
+    assert storage["size_bytes"] == stored.size_bytes
+    assert storage["added_bytes"] == round(stored.size_bytes / 7)
+    assert storage["deleted_bytes"] == 5_000_000
+    assert storage["days"] == [{"day_ms": today - DAY_MS, "size_bytes": stored.size_bytes}]
+    assert [(each["site"], each["cameras"]) for each in storage["sites"]] == [("acme/hq", 1)]
+
+
+async def test_of_backups_it_says_what_it_knows(services) -> None:
+    async with running_web(services) as web:
+        backups = (await (await web.client.get(PATH)).json())["backups"]
+    assert backups["archive"] in {"on", "off"}
+    assert (backups["window_days"], backups["drill_ms"]) == (None, None)
+    given = {"VIGIL_BACKUP_DAYS": "14", "VIGIL_RESTORE_DRILL_DATE": "2026-11-30"}
+    async with running_web(services, **given) as web:
+        backups = (await (await web.client.get(PATH)).json())["backups"]
+    assert (backups["window_days"], backups["drill_ms"]) == (14, 1_795_996_800_000)
 
 
 async def test_only_who_operates_the_whole_installation_sees_it(web: Web) -> None:
@@ -168,4 +213,6 @@ async def test_the_page_says_what_needs_a_person(page: Page) -> None:
     await expect(rows.filter(has_text="Assembler")).to_contain_text("3 of 3, 2 ready")
     await expect(rows.filter(has_text="Footage arrives")).to_contain_text("Used up")
     await expect(rows.filter(has_text="acme/hq").last).to_contain_text("1 of 2")
+    await expect(rows.filter(has_text="Dead letters")).to_contain_text("2 messages")
+    await expect(rows.filter(has_text="Drill")).to_contain_text("No restore drill is known")
     await expect(page.get_by_text("2 alerts fire")).to_be_visible()

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from web.schemas.base import ApiAnswer
-from web.schemas.common import SiteText, UtcMs
+from web.schemas.common import Bytes, SiteText, UtcMs
 
 State = Literal["good", "degraded", "down", "unknown"]
 
@@ -27,6 +27,9 @@ class ProgramStatus(ApiAnswer):
     lag_s: float | None = Field(
         description="How long the oldest message waits for it; null: it reads none.",
         json_schema_extra={"unit": "s"},
+    )
+    lag_messages: int | None = Field(
+        description="Messages in Kafka that it has not committed yet; null: it reads none."
     )
     seen_ms: UtcMs | None = Field(description="When one last answered; null: not in a day.")
 
@@ -81,6 +84,63 @@ class FiringAlert(ApiAnswer):
     count: int = Field(ge=1, description="How many of it fire.")
 
 
+class QueueStatus(ApiAnswer):
+    """A queue of SQS, about, as the relay measures it each minute."""
+
+    queue: Literal["events", "dead-letter"] = Field(
+        description="`events`: from the sites. `dead-letter`: what could not be read."
+    )
+    visible: int | None = Field(description="Messages that wait; null: not known.")
+    in_flight: int | None = Field(description="Messages that a relay has; null: not known.")
+
+
+class SiteBytes(ApiAnswer):
+    """How much footage of a site is kept."""
+
+    site: SiteText = Field(description="tenant/site")
+    cameras: int = Field(ge=0, description="Cameras with footage.")
+    size_bytes: Bytes = Field(description="All chunks.")
+    added_bytes: Bytes = Field(description="A day: the average of the last 7 whole days (UTC).")
+    oldest_ms: UtcMs = Field(description="The oldest day (UTC) with footage.")
+
+
+class DayBytes(ApiAnswer):
+    """How much footage of a day is kept."""
+
+    day_ms: UtcMs = Field(description="Start of the day (UTC).")
+    size_bytes: Bytes = Field(description="All chunks of the day that are kept.")
+
+
+class StorageStatus(ApiAnswer):
+    """How much footage is kept, by the catalog. Fragments without a chunk are not in it."""
+
+    size_bytes: Bytes = Field(description="All chunks.")
+    added_bytes: Bytes = Field(description="A day: the average of the last 7 whole days (UTC).")
+    deleted_bytes: Bytes | None = Field(
+        description="A day, for age, by Prometheus: the average of 7 days; null: not known."
+    )
+    site_count: int = Field(ge=0, description="Sites with footage.")
+    sites: list[SiteBytes] = Field(max_length=100, description="The largest first.")
+    days: list[DayBytes] = Field(description="The last 31 days and today, with footage.")
+
+
+class BackupStatus(ApiAnswer):
+    """What is known here of the backups of PostgreSQL. Whether they can be read, a drill shows."""
+
+    archive: Literal["on", "off", "unknown"] = Field(
+        description="Whether PostgreSQL archives its WAL, which a restore to a time needs. "
+        "`unknown`: it does not answer."
+    )
+    archived_ms: UtcMs | None = Field(description="When it last archived; null: never, unknown.")
+    failed_ms: UtcMs | None = Field(description="Since when that fails; null: it does not.")
+    window_days: int | None = Field(
+        description="How far backups reach back, by `VIGIL_BACKUP_DAYS`; null: not set."
+    )
+    drill_ms: UtcMs | None = Field(
+        description="Day of the last restore drill, by `VIGIL_RESTORE_DRILL_DATE`; null: not set."
+    )
+
+
 class Status(ApiAnswer):
     """The state of the installation."""
 
@@ -98,6 +158,9 @@ class Status(ApiAnswer):
         description="Sites that need attention, those with most missing first: a camera does not "
         "send, a device is offline, or unsigned events are not refused.",
     )
+    queues: list[QueueStatus]
+    storage: StorageStatus | None = Field(description="null: the catalog does not answer.")
+    backups: BackupStatus
     service_levels: list[ServiceLevel]
     alerts: list[FiringAlert] = Field(description="Those that page first.")
     audit_signed_ms: UtcMs | None = Field(

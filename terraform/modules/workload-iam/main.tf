@@ -31,7 +31,7 @@ locals {
     resources = [var.events_queue_arn]
   }
   depth     = { sid = "Depth", actions = ["sqs:GetQueueAttributes"], resources = [var.events_queue_arn] }
-  set_aside = { sid = "SetAside", actions = ["sqs:SendMessage"], resources = [var.dead_letters_queue_arn] }
+  set_aside = { sid = "SetAside", actions = ["sqs:SendMessage", "sqs:GetQueueAttributes"], resources = [var.dead_letters_queue_arn] }
   settle = {
     sid       = "SettleDeadLetters"
     actions   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]

@@ -49,6 +49,21 @@ class AuditPage(TypedDict):
     entries: list[Audit]
 
 
+class BackupStatus(TypedDict):
+    """What is known here of the backups of PostgreSQL. Whether they can be read, a drill shows."""
+
+    archive: Literal["on", "off", "unknown"]
+    """Whether PostgreSQL archives its WAL, which a restore to a time needs. `unknown`: it does not answer."""
+    archived_ms: int | None
+    """When it last archived; null: never, unknown."""
+    failed_ms: int | None
+    """Since when that fails; null: it does not."""
+    window_days: int | None
+    """How far backups reach back, by `VIGIL_BACKUP_DAYS`; null: not set."""
+    drill_ms: int | None
+    """Day of the last restore drill, by `VIGIL_RESTORE_DRILL_DATE`; null: not set."""
+
+
 class Camera(TypedDict):
     """A registered camera."""
 
@@ -458,6 +473,15 @@ class CurrentRollout(TypedDict):
     """As in `/api/v1/rollouts`."""
     ring: Literal["lab", "canary", "early", "rest"]
     """The newest ring that is open."""
+
+
+class DayBytes(TypedDict):
+    """How much footage of a day is kept."""
+
+    day_ms: int
+    """Start of the day (UTC)."""
+    size_bytes: int
+    """All chunks of the day that are kept."""
 
 
 class Detection(TypedDict):
@@ -1255,6 +1279,8 @@ class ProgramStatus(TypedDict):
     """Versions that run; more than one in an upgrade."""
     lag_s: float | None
     """How long the oldest message waits for it; null: it reads none."""
+    lag_messages: int | None
+    """Messages in Kafka that it has not committed yet; null: it reads none."""
     seen_ms: int | None
     """When one last answered; null: not in a day."""
 
@@ -1268,6 +1294,17 @@ class PurposeCost(TypedDict):
     """The same in words."""
     usd: float
     """What it costs."""
+
+
+class QueueStatus(TypedDict):
+    """A queue of SQS, about, as the relay measures it each minute."""
+
+    queue: Literal["events", "dead-letter"]
+    """`events`: from the sites. `dead-letter`: what could not be read."""
+    visible: int | None
+    """Messages that wait; null: not known."""
+    in_flight: int | None
+    """Messages that a relay has; null: not known."""
 
 
 class Readiness(TypedDict):
@@ -1664,6 +1701,21 @@ class Site(TypedDict):
     """When it was created."""
 
 
+class SiteBytes(TypedDict):
+    """How much footage of a site is kept."""
+
+    site: str
+    """tenant/site"""
+    cameras: int
+    """Cameras with footage."""
+    size_bytes: int
+    """All chunks."""
+    added_bytes: int
+    """A day: the average of the last 7 whole days (UTC)."""
+    oldest_ms: int
+    """The oldest day (UTC) with footage."""
+
+
 class SiteChange(TypedDict):
     """What changes of a site. What is absent stays as it is."""
 
@@ -1737,11 +1789,32 @@ class Status(TypedDict):
     """How many sites there are."""
     sites: list[SiteStatus]
     """Sites that need attention, those with most missing first: a camera does not send, a device is offline, or unsigned events are not refused."""
+    queues: list[QueueStatus]
+    storage: StorageStatus | None
+    """null: the catalog does not answer."""
+    backups: BackupStatus
     service_levels: list[ServiceLevel]
     alerts: list[FiringAlert]
     """Those that page first."""
     audit_signed_ms: int | None
     """When heads of the audit log were last signed; null: unknown, or never."""
+
+
+class StorageStatus(TypedDict):
+    """How much footage is kept, by the catalog. Fragments without a chunk are not in it."""
+
+    size_bytes: int
+    """All chunks."""
+    added_bytes: int
+    """A day: the average of the last 7 whole days (UTC)."""
+    deleted_bytes: int | None
+    """A day, for age, by Prometheus: the average of 7 days; null: not known."""
+    site_count: int
+    """Sites with footage."""
+    sites: list[SiteBytes]
+    """The largest first."""
+    days: list[DayBytes]
+    """The last 31 days and today, with footage."""
 
 
 class StoreStatus(TypedDict):

@@ -1,20 +1,29 @@
 import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
 import { getVersioned } from "../api/client";
 import type {
+  BackupStatus,
   FiringAlert,
   ProgramStatus,
+  QueueStatus,
   ServiceLevel,
+  SiteBytes,
   SiteStatus,
   Status,
+  StorageStatus,
   StoreStatus,
 } from "../api/types";
-import { roughSpan, span } from "../format";
+import { bytesText, roughSpan, shortDate, span, UTC } from "../format";
 import { usePolling } from "../poll";
+import { Fact } from "../ui/fact";
 import { Outdated, Problem } from "../ui/problem";
 import { type Column, Table, TableSkeleton } from "../ui/table";
 import { useZone } from "../zone";
 
 const POLL_MS = 15_000;
+const FEW_SITES = 10;
+/** A restore drill that is older should be done again. */
+const DRILL_MS = 180 * 86_400_000;
 
 type State = ProgramStatus["state"];
 
@@ -110,6 +119,25 @@ function Loaded({ status }: { status: Status }) {
           keyOf={({ store }) => store}
         />
       </Section>
+      <Section title="Queues">
+        <Table
+          dense
+          caption="Queues"
+          columns={QUEUE_COLUMNS}
+          rows={status.queues}
+          keyOf={({ queue }) => queue}
+        />
+      </Section>
+      <Section title="Footage in S3">
+        {status.storage === null ? (
+          <p class="notice">How much footage is kept is unknown: the catalog does not answer.</p>
+        ) : (
+          <Storage storage={status.storage} />
+        )}
+      </Section>
+      <Section title="Backups of PostgreSQL">
+        <Backups backups={status.backups} nowMs={status.at_ms} />
+      </Section>
       {levels.length > 0 && (
         <Section title="Service levels, 30 days">
           <Table
@@ -159,6 +187,109 @@ function Section({ title, children }: { title: string; children: ComponentChildr
   );
 }
 
+function Storage({ storage }: { storage: StorageStatus }) {
+  const { size_bytes, added_bytes, deleted_bytes, days, sites, site_count } = storage;
+  const [all, setAll] = useState(false);
+  if (site_count === 0) return <p class="notice">No chunk of footage is kept yet.</p>;
+  const most = Math.max(1, ...days.map((day) => day.size_bytes));
+  const growth = deleted_bytes === null ? null : added_bytes - deleted_bytes;
+  return (
+    <>
+      <dl class="cost-facts">
+        <Fact name="Kept">{bytesText(size_bytes)}</Fact>
+        <Fact name="Added a day, last 7 days">{bytesText(added_bytes)}</Fact>
+        <Fact name="Deleted a day for age">
+          {deleted_bytes === null ? "unknown" : bytesText(deleted_bytes)}
+        </Fact>
+        <Fact name="Growth a day">
+          {growth === null ? "unknown" : `${growth < 0 ? "−" : ""}${bytesText(Math.abs(growth))}`}
+        </Fact>
+      </dl>
+      <ul class="day-bars" aria-label="Footage kept, by day (UTC)">
+        {days.map(({ day_ms, size_bytes: bytes }) => (
+          <li key={day_ms} title={`${shortDate(day_ms, UTC)}: ${bytesText(bytes)}`}>
+            <span style={{ height: `${(bytes / most) * 100}%` }} />
+            <span class="hidden">
+              {shortDate(day_ms, UTC)}: {bytesText(bytes)}
+            </span>
+          </li>
+        ))}
+      </ul>
+      {days.length > 0 && (
+        <p class="form-help">
+          Bytes by day of recording (UTC), {shortDate(days[0]?.day_ms ?? 0, UTC)} until today. The
+          highest: {bytesText(most)}.
+        </p>
+      )}
+      <Table
+        dense
+        caption="Footage by site"
+        columns={BYTES_COLUMNS}
+        rows={all ? sites : sites.slice(0, FEW_SITES)}
+        keyOf={({ site }) => site}
+      />
+      {!all && sites.length > FEW_SITES && (
+        <div class="more">
+          <button type="button" class="button" onClick={() => setAll(true)}>
+            Show {sites.length === site_count ? "all" : "the"} {sites.length} largest of{" "}
+            {site_count} sites
+          </button>
+        </div>
+      )}
+    </>
+  );
+}
+
+function Backups({ backups, nowMs }: { backups: BackupStatus; nowMs: number }) {
+  const { archive, archived_ms, failed_ms, window_days, drill_ms } = backups;
+  const wal =
+    archive === "unknown"
+      ? "Whether PostgreSQL archives its WAL is unknown: it does not answer."
+      : archive === "off"
+        ? "PostgreSQL archives no WAL, so it cannot be restored to a point in time."
+        : failed_ms !== null
+          ? `PostgreSQL has failed to archive its WAL since ${roughSpan(nowMs - failed_ms)}. What is newer would be lost: check its archive_command.`
+          : archived_ms === null
+            ? "PostgreSQL has archived no WAL yet."
+            : `PostgreSQL archived WAL ${roughSpan(nowMs - archived_ms)} ago.`;
+  const window =
+    window_days === null
+      ? "How far backups reach back is not known here: set VIGIL_BACKUP_DAYS to what Terraform or your backups have."
+      : `Backups reach back ${window_days} days, by VIGIL_BACKUP_DAYS. AWS was not asked.`;
+  const age = drill_ms === null ? null : nowMs - drill_ms;
+  const drill =
+    drill_ms === null || age === null
+      ? "No restore drill is known. Restore once by docs/how-to/recover.md, then set VIGIL_RESTORE_DRILL_DATE."
+      : `The last restore drill was on ${shortDate(drill_ms, UTC)}, ${roughSpan(Math.max(0, age))} ago.${age > DRILL_MS ? " Do one again: only a drill shows that backups can be read." : ""}`;
+  const rows: readonly (readonly [string, string, State])[] = [
+    [
+      "WAL",
+      wal,
+      archive === "on"
+        ? failed_ms === null
+          ? "good"
+          : "down"
+        : archive === "off"
+          ? "degraded"
+          : "unknown",
+    ],
+    ["Window", window, window_days === null ? "unknown" : "good"],
+    ["Drill", drill, age === null ? "unknown" : age > DRILL_MS ? "degraded" : "good"],
+  ];
+  return (
+    <Table
+      caption="Backups"
+      columns={[
+        { title: "What", cell: ([name]) => name },
+        { title: "State", cell: ([, , state]) => <StateText state={state} /> },
+        { title: "What is known", cell: ([, text]) => text },
+      ]}
+      rows={rows}
+      keyOf={([name]) => name}
+    />
+  );
+}
+
 function StateText({ state }: { state: State }) {
   const [className, text] = LOOK[state];
   return (
@@ -194,6 +325,10 @@ function percent(share: number | null, digits = 1): string {
   return share === null ? "–" : `${(share * 100).toFixed(digits)}\u00a0%`;
 }
 
+function count(number: number, noun: string): string {
+  return `${number.toLocaleString("en-US")} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 function seconds(value: number | null): string {
   if (value === null) return "–";
   return value < 1 ? `${Math.round(value * 1000)}\u00a0ms` : span(value * 1000);
@@ -224,7 +359,11 @@ const programColumns = (nowMs: number): readonly Column<ProgramStatus>[] => [
         : `${running} of ${known}${ready === null || ready === running ? "" : `, ${ready} ready`}`,
   },
   { title: "Version", cell: ({ versions }) => versions.join(", ") || "–" },
-  { title: "Behind", cell: ({ lag_s }) => seconds(lag_s) },
+  {
+    title: "Behind",
+    cell: ({ lag_s, lag_messages }) =>
+      lag_messages ? `${seconds(lag_s)}, ${count(lag_messages, "message")}` : seconds(lag_s),
+  },
   {
     title: "Last seen",
     cell: ({ seen_ms, running }) =>
@@ -241,6 +380,39 @@ const STORE_COLUMNS: readonly Column<StoreStatus>[] = [
   },
   { title: "Failed", cell: ({ failed }) => percent(failed) },
   { title: "95 % within", cell: ({ p95_s }) => seconds(p95_s) },
+];
+
+const QUEUE_COLUMNS: readonly Column<QueueStatus>[] = [
+  {
+    title: "Queue",
+    cell: ({ queue }) => (queue === "events" ? "Events of the sites" : "Dead letters"),
+  },
+  {
+    title: "Wait",
+    cell: ({ queue, visible }) =>
+      visible === null ? (
+        <span class="soft">unknown</span>
+      ) : queue === "dead-letter" && visible > 0 ? (
+        <span class="state late">
+          <span class="dot" />
+          {count(visible, "message")}. Read them: vigil dlq list
+        </span>
+      ) : (
+        count(visible, "message")
+      ),
+  },
+  {
+    title: "A relay has",
+    cell: ({ in_flight }) => (in_flight === null ? "–" : count(in_flight, "message")),
+  },
+];
+
+const BYTES_COLUMNS: readonly Column<SiteBytes>[] = [
+  { title: "Site", cell: ({ site }) => site },
+  { title: "Kept", cell: ({ size_bytes }) => bytesText(size_bytes) },
+  { title: "Added a day", cell: ({ added_bytes }) => bytesText(added_bytes) },
+  { title: "Cameras", cell: ({ cameras }) => cameras },
+  { title: "Oldest day (UTC)", cell: ({ oldest_ms }) => shortDate(oldest_ms, UTC) },
 ];
 
 const LEVEL_COLUMNS: readonly Column<ServiceLevel>[] = [

@@ -40,6 +40,20 @@ export interface AuditPage {
   entries: Audit[];
 }
 
+/** What is known here of the backups of PostgreSQL. Whether they can be read, a drill shows. */
+export interface BackupStatus {
+  /** Whether PostgreSQL archives its WAL, which a restore to a time needs. `unknown`: it does not answer. */
+  archive: "on" | "off" | "unknown";
+  /** When it last archived; null: never, unknown. (ms since 1970, UTC) */
+  archived_ms: number | null;
+  /** Since when that fails; null: it does not. (ms since 1970, UTC) */
+  failed_ms: number | null;
+  /** How far backups reach back, by `VIGIL_BACKUP_DAYS`; null: not set. */
+  window_days: number | null;
+  /** Day of the last restore drill, by `VIGIL_RESTORE_DRILL_DATE`; null: not set. (ms since 1970, UTC) */
+  drill_ms: number | null;
+}
+
 /** A registered camera. */
 export interface Camera {
   /** tenant/site/camera */
@@ -429,6 +443,14 @@ export interface CurrentRollout {
   state: "running" | "paused" | "halted" | "rolling-back" | "finished" | "rolled-back" | "stopped";
   /** The newest ring that is open. */
   ring: "lab" | "canary" | "early" | "rest";
+}
+
+/** How much footage of a day is kept. */
+export interface DayBytes {
+  /** Start of the day (UTC). (ms since 1970, UTC) */
+  day_ms: number;
+  /** All chunks of the day that are kept. (bytes) */
+  size_bytes: number;
 }
 
 /** One object in one frame. */
@@ -1168,6 +1190,8 @@ export interface ProgramStatus {
   versions: string[];
   /** How long the oldest message waits for it; null: it reads none. (s) */
   lag_s: number | null;
+  /** Messages in Kafka that it has not committed yet; null: it reads none. */
+  lag_messages: number | null;
   /** When one last answered; null: not in a day. (ms since 1970, UTC) */
   seen_ms: number | null;
 }
@@ -1180,6 +1204,16 @@ export interface PurposeCost {
   text: string;
   /** What it costs. (USD a month) */
   usd: number;
+}
+
+/** A queue of SQS, about, as the relay measures it each minute. */
+export interface QueueStatus {
+  /** `events`: from the sites. `dead-letter`: what could not be read. */
+  queue: "events" | "dead-letter";
+  /** Messages that wait; null: not known. */
+  visible: number | null;
+  /** Messages that a relay has; null: not known. */
+  in_flight: number | null;
 }
 
 /** Whether the worker can answer requests. */
@@ -1547,6 +1581,20 @@ export interface Site {
   created_ms: number;
 }
 
+/** How much footage of a site is kept. */
+export interface SiteBytes {
+  /** tenant/site */
+  site: string;
+  /** Cameras with footage. */
+  cameras: number;
+  /** All chunks. (bytes) */
+  size_bytes: number;
+  /** A day: the average of the last 7 whole days (UTC). (bytes) */
+  added_bytes: number;
+  /** The oldest day (UTC) with footage. (ms since 1970, UTC) */
+  oldest_ms: number;
+}
+
 /** What changes of a site. What is absent stays as it is. */
 export interface SiteChange {
   /** The new name. */
@@ -1614,11 +1662,31 @@ export interface Status {
   site_count: number;
   /** Sites that need attention, those with most missing first: a camera does not send, a device is offline, or unsigned events are not refused. */
   sites: SiteStatus[];
+  queues: QueueStatus[];
+  /** null: the catalog does not answer. */
+  storage: StorageStatus | null;
+  backups: BackupStatus;
   service_levels: ServiceLevel[];
   /** Those that page first. */
   alerts: FiringAlert[];
   /** When heads of the audit log were last signed; null: unknown, or never. (ms since 1970, UTC) */
   audit_signed_ms: number | null;
+}
+
+/** How much footage is kept, by the catalog. Fragments without a chunk are not in it. */
+export interface StorageStatus {
+  /** All chunks. (bytes) */
+  size_bytes: number;
+  /** A day: the average of the last 7 whole days (UTC). (bytes) */
+  added_bytes: number;
+  /** A day, for age, by Prometheus: the average of 7 days; null: not known. (bytes) */
+  deleted_bytes: number | null;
+  /** Sites with footage. */
+  site_count: number;
+  /** The largest first. */
+  sites: SiteBytes[];
+  /** The last 31 days and today, with footage. */
+  days: DayBytes[];
 }
 
 /** A service that the programs use. */
