@@ -28,6 +28,6 @@ def test_an_upgrade_and_a_rollback_lose_and_double_nothing(images: Images, tmp_p
         upgrade = Upgrade(
             release, next_version(images.engine, image), image, 4, SEED, replicas=ONE_EACH
         )
-        figures = asyncio.run(upgrade.run())
+        figures = asyncio.run(upgrade.run(limit_s=1_500))
     assert figures["clean"], figures
     assert figures["fragments"] > 20, figures
