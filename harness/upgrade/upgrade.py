@@ -44,6 +44,8 @@ WINDOW_MS = int(SETTINGS["VIGIL_WINDOW_MS"])
 READY_WITHIN_S = 120
 SETTLE_WITHIN_S = 120
 STEADY_S = 10
+COMPARED_S = 40
+"""The comparison at the end, and the end of all pods."""
 LIMIT_S = 540
 """The bench ends after this time, whatever it waits for."""
 ASK_EVERY_S = 0.2
@@ -146,18 +148,20 @@ class Upgrade:
     async def run(self, limit_s: float = LIMIT_S) -> dict[str, Any]:
         """Start, upgrade, roll back, wait until all is joined, and compare.
 
-        Raises VigilError where that takes longer than `limit_s`.
+        Where too little of `limit_s` is left for the roll-back, the comparison comes without it,
+        and its figures are missing. Raises VigilError where even that takes longer.
         """
         try:
-            async with asyncio.timeout(limit_s):
-                return await self._run()
+            async with asyncio.timeout(limit_s) as limit:
+                return await self._run(limit.when() or 0.0)
         except TimeoutError:
             raise VigilError(
                 f"The bench ended after {limit_s} s, while {self._doing}. Free the machine, or ask "
                 "for fewer --replicas or --cameras."
             ) from None
 
-    async def _run(self) -> dict[str, Any]:
+    async def _run(self, until_s: float) -> dict[str, Any]:
+        now_s = asyncio.get_running_loop().time
         settings = Settings()
         try:
             await self._install()
@@ -167,12 +171,15 @@ class Upgrade:
                 await self._first_chunk(load)
                 figures = await self._measured("steady", settings, self._wait_steady())
                 figures |= await self._measured("upgrade", settings, self._upgrade())
-                figures |= await self._measured(
-                    "rollback", settings, self._replace_all(self.before)
-                )
+                if until_s - now_s() > figures["upgrade_took_s"] + COMPARED_S:
+                    figures |= await self._measured(
+                        "rollback", settings, self._replace_all(self.before)
+                    )
+                else:
+                    self.report("no time is left for the roll-back: give it a higher --limit")
                 self._doing = "waiting until all is joined"
                 self.report(self._doing)
-                found = await load.settled(SETTLE_WITHIN_S)
+                found = await load.settled(min(SETTLE_WITHIN_S, until_s - now_s() - COMPARED_S / 2))
         finally:
             await asyncio.to_thread(
                 remove_all, [pod for pods in self._pods.values() for pod in pods], self.report

@@ -30,4 +30,5 @@ def test_an_upgrade_and_a_rollback_lose_and_double_nothing(images: Images, tmp_p
         )
         figures = asyncio.run(upgrade.run(limit_s=1_500))
     assert figures["clean"], figures
+    assert "rollback_took_s" in figures, figures
     assert figures["fragments"] > 20, figures
