@@ -64,6 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pods of relay, assembler, joiner, indexer and web (default 2)",
     )  # fmt: skip
     parser.add_argument(
+        "--programs", nargs="+", choices=REPLICAS, default=list(REPLICAS),
+        help="programs that run and are replaced (default all)",
+    )  # fmt: skip
+    parser.add_argument(
         "--before", help="image that runs first (default: the same programs with another digest)"
     )
     parser.add_argument(
@@ -95,7 +99,11 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         folder = Path(scratch)
         with services(folder / "stack", SETTINGS) as stack:
             release = ChartRelease(engine, stack, folder / "release", SETTINGS)
-            replicas = {name: min(most, arguments.replicas) for name, most in REPLICAS.items()}
+            replicas = {
+                name: min(most, arguments.replicas)
+                for name, most in REPLICAS.items()
+                if name in arguments.programs
+            }
             upgrade = Upgrade(
                 release, before, arguments.image, arguments.cameras, seed, replicas=replicas,
                 pull_s=arguments.pull,
@@ -141,6 +149,8 @@ class Upgrade:
     """What pulling the image adds between an old pod's end and the new one's start."""
     report: Callable[[str], None] = say
     _pods: dict[str, list[Pod]] = field(default_factory=dict)
+    _replaced: dict[str, Pod] = field(default_factory=dict)
+    """By program, the pod that serves until its successor is ready."""
     _generation: int = 0
     _doing: str = "installing"
     _replacements: list[Replacement] = field(default_factory=list)
@@ -181,9 +191,8 @@ class Upgrade:
                 self.report(self._doing)
                 found = await load.settled(min(SETTLE_WITHIN_S, until_s - now_s() - COMPARED_S / 2))
         finally:
-            await asyncio.to_thread(
-                remove_all, [pod for pods in self._pods.values() for pod in pods], self.report
-            )
+            pods = [pod for pods in self._pods.values() for pod in pods]
+            await asyncio.to_thread(remove_all, [*pods, *self._replaced.values()], self.report)
         return figures | found | {
             "seed": self.seed, "pods": sum(self.replicas.values()), "pull_s": self.pull_s,
             "load": round(os.getloadavg()[0], 1),
@@ -233,11 +242,11 @@ class Upgrade:
         await asyncio.to_thread(new.start)
         started_s = time.monotonic()
         self._pods[program][ordinal] = new
-        try:
-            ready_s = await asyncio.to_thread(new.wait_ready, READY_WITHIN_S)
-        finally:
-            if not stops_first:
-                stop_s = await self._delete(old)
+        if not stops_first:
+            self._replaced[program] = old
+        ready_s = await asyncio.to_thread(new.wait_ready, READY_WITHIN_S)
+        if not stops_first:
+            stop_s = await self._delete(self._replaced.pop(program))
         return Replacement(
             new.name, began_s, stop_s, started_s - creating_s, ready_s, time.monotonic()
         )
@@ -288,7 +297,8 @@ class Upgrade:
             ready_s: dict[str, float] = {}
             last_s = time.monotonic()
             while True:
-                for pod in list(self._pods["web"]):
+                old = self._replaced.get("web")
+                for pod in [*self._pods["web"], *([old] if old else [])]:
                     if await asyncio.to_thread(pod.probe, "readinessProbe"):
                         ready_s[pod.name] = time.monotonic()
                     # A Service drops a pod only after some failures: a rebalance is shorter.
@@ -301,7 +311,7 @@ class Upgrade:
                 longest[0] = max(longest[0], time.monotonic() - last_s)
                 await asyncio.sleep(ASK_EVERY_S)
 
-        async with background_tasks(watch()):
+        async with background_tasks(*([watch()] if "web" in self._pods else [])):
             yield longest
 
     async def _first_chunk(self, load: RecordingLoad) -> None:
