@@ -6,7 +6,7 @@ tools=${XDG_CACHE_HOME:-$HOME/.cache}/vigil/tools
 tflint=v0.64.0
 checkov=$tools/checkov-$(sed -n 's/^checkov==\([^ ]*\).*/\1/p' requirements/checkov.txt)
 mkdir -p "$tools"
-if ! "$tools/tflint" --version 2>/dev/null | grep -q " ${tflint#v}$"; then
+if [[ $("$tools/tflint" --version 2>/dev/null | head -n 1) != *" ${tflint#v}" ]]; then
     command -v go >/dev/null || { echo "lint: Go is not on this machine, so tflint cannot be built" >&2; exit 1; }
     echo "lint: building tflint $tflint (a minute, once)"
     GOTOOLCHAIN=local GOBIN=$tools go install "github.com/terraform-linters/tflint@$tflint"
