@@ -18,6 +18,7 @@ BENCHES = {
     "stream": "events a second through one assembler, Quix Streams and a bare loop",
     "scale": "cost by cameras, 8 -> 64 partitions under load, SlowDown, AWS's quotas",
     "recovery": "time from the kill of an assembler to its first event, and to no lag",
+    "restore": "PostgreSQL back in time, Kafka or objects lost: time until playback is right",
     "catalog": "a catalog of years: time and locks of look-ups, and who waits for a day's list",
     "api": "requests a second of the API, compared with a bare handler and the same SQL",
     "flood": "how long one tenant waits while another one floods the same web worker",

@@ -18,6 +18,7 @@ import pytest
 
 from domain.audit_verify import verify_export
 from domain.times import utc_ms
+from harness.archived_postgres import ArchivedPostgres
 from local.process import Process
 from local.program import vigil
 from stores.audit_keys import create_key_file, read_key_file, read_public_keys, verified_head
@@ -27,7 +28,6 @@ from stores.catalog.users import create_user
 from stores.objects import ObjectStore
 from stores.queue import Queue
 from streams.storage import make_object_store, make_queue
-from tests.archived_postgres import ArchivedPostgres
 from tests.cloud import Cloud, quick
 from tests.conftest import Services
 from tests.outcome import all_in_chunks, in_catalog, registered
