@@ -15,6 +15,7 @@ BENCHES = {
     "live": "how far a live picture is behind its camera, what viewers cost, a killed relay",
     "latency": "time from a closed fragment to playable, and from a picture to its detection",
     "fleet": "cost of a fleet of cameras, events only, at the real rate",
+    "rollout": "updates of 20 simulated devices, ring by ring, with bad versions in the middle",
     "stream": "events a second through one assembler, Quix Streams and a bare loop",
     "scale": "cost by cameras, 8 -> 64 partitions under load, SlowDown, AWS's quotas",
     "recovery": "time from the kill of an assembler to its first event, and to no lag",

@@ -17,7 +17,7 @@ from cli.durations import duration_ms
 from domain.device_identity import key_id
 from domain.errors import ConfigError
 from domain.fleet.behind import why_behind
-from domain.fleet.release import FleetRelease, release_from, sign_release
+from domain.fleet.release import FleetRelease, default_oldest, release_from, sign_release
 from domain.fleet.rings import RINGS
 from domain.fleet.rollout import RolloutRules
 from domain.identity import check_site
@@ -141,10 +141,11 @@ def run_release_add(args: argparse.Namespace) -> int:
 
     async def adding(catalog: Catalog) -> FleetRelease:
         async with catalog.transaction() as connection:
-            newest = max((each.number for each in await list_releases(connection)), default=0)
-        number = given.get("number", newest + 1)
-        fields = {"oldest": max(1, number - 2) if isinstance(number, int) else 1, **given}
-        release = release_from({**fields, "number": number})
+            known = await list_releases(connection)
+        number = max((each.number for each in known), default=0) + 1
+        usable = [each.number for each in known if each.withdrawn_ms is None]
+        fields = {"number": number, "oldest": default_oldest(number, usable)}
+        release = release_from({**fields, **given})
         return await add_release(
             catalog,
             sign_release(key, release),

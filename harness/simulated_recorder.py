@@ -62,7 +62,7 @@ def main() -> None:
     pid.with_suffix(".part").write_text(f"{os.getpid()} sha256:{Path(sys.argv[1]).stem}")
     pid.with_suffix(".part").replace(pid)
     recorder = _SimulatedRecorder(Path(sys.argv[1]), folder)
-    if recorder.fault == "crashes":
+    if recorder.fault == "crashes" or (recorder.fault == "odd" and (folder / "odd").exists()):
         sys.exit(1)
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -120,12 +120,15 @@ def wanted_release(
         return WantedRelease(None, f"the ring {progress.ring} is not open yet")
     if progress.state in ENDED:
         return WantedRelease(None)
-    step = next_step(running, rollout.release, usable)
+    wanted = usable.get(rollout.release)
+    if wanted is None:
+        return WantedRelease(None, f"release {rollout.release} is withdrawn")
+    step = next_step(running, wanted, usable)
     if step is None:
         return WantedRelease(
             None,
-            f"it runs release {running}, more than two behind {rollout.release}, and there is "
-            "none in between that may be installed. Install the device again.",
+            f"it runs release {running}, {wanted.number} follows {wanted.oldest} and later ones, "
+            "and there is none in between that may be installed. Install the device again.",
         )
     return WantedRelease(step)
 

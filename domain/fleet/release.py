@@ -3,8 +3,8 @@
     release key (a person's file) ──signs──► text of the release ──► catalog ──► device: verifies
 
 The centre can withhold a release, and choose between signed ones. It cannot make one. A release
-names the oldest one that a device may return to (`oldest`, the rollback index of Android's
-verified boot): so a hostile centre cannot bring back an old, vulnerable version.
+names the oldest one that it may follow, and that a device may return to: `oldest`, the rollback
+index of Android's verified boot. So a hostile centre cannot bring back an old, vulnerable version.
 """
 
 import json
@@ -22,8 +22,8 @@ from domain.errors import ConfigError
 from domain.validation_text import explain_all
 
 FORMAT = 1
-MAX_STEP = 2
-"""Version skew: how many releases a device may move at once, up or down (N-2)."""
+SKEW = 2
+"""Version skew N-2: `oldest` is by default the second usable release before this one."""
 MAX_TEXT_BYTES = 16_384
 MAX_NUMBER = (1 << 31) - 1
 IMAGE = r"^sha256:[0-9a-f]{64}$"
@@ -69,10 +69,10 @@ class FleetRelease(_ReleasePart):
 
     format: Literal[1] = 1
     number: Annotated[int, Field(ge=1, le=MAX_NUMBER)]
-    """Grows by one: version skew is counted in it."""
+    """Grows by one."""
     version: str = Field(pattern=VERSION)
     oldest: Annotated[int, Field(ge=1, le=MAX_NUMBER)]
-    """Once a device runs this release, it installs none below this number any more."""
+    """It may follow this one and later ones. A device that runs it returns to none below."""
     targets: Annotated[
         dict[Annotated[str, Field(pattern=HARDWARE)], ReleaseTarget],
         Field(min_length=1, max_length=16),
@@ -177,27 +177,36 @@ def check_release(
             f"release {release.number} is older than {floor}, the oldest that this device may "
             "return to.",
         )
-    if running is not None and abs(release.number - running) > MAX_STEP:
+    if running is not None and running < release.oldest:
         raise ReleaseRefusedError(
             "skew",
-            f"release {release.number} is more than {MAX_STEP} away from {running}, which this "
-            "device runs. Install one between them first.",
+            f"release {release.number} follows {release.oldest} and later ones, and this device "
+            f"runs {running}. Install one between them first.",
         )
     return target
 
 
-def next_step(running: int | None, wanted: int, usable: Collection[int]) -> int | None:
+def next_step(
+    running: int | None, wanted: FleetRelease, usable: Mapping[int, FleetRelease]
+) -> int | None:
     """Return the number of the release that a device installs next on its way to `wanted`.
 
-    At most MAX_STEP at once. None: there is no usable release in between.
+    None: no usable release leads there.
     """
-    if running is None or abs(wanted - running) <= MAX_STEP:
-        return wanted
-    if wanted > running:
-        between = [each for each in usable if running < each <= running + MAX_STEP]
-        return max(between, default=None)
-    between = [each for each in usable if running - MAX_STEP <= each < running]
-    return min(between, default=None)
+    if running is None or running >= wanted.oldest:
+        return wanted.number
+    between = [
+        number
+        for number, release in usable.items()
+        if release.oldest <= running < number < wanted.number
+    ]
+    return max(between, default=None)
+
+
+def default_oldest(number: int, usable: Collection[int]) -> int:
+    """Return `oldest` of a new release: the second usable one before it, or the first there is."""
+    before = sorted((each for each in usable if each < number), reverse=True)
+    return min([*before[:SKEW], number])
 
 
 def release_of_image(image: str, releases: Mapping[int, FleetRelease]) -> int | None:

@@ -17,9 +17,9 @@ from web.schemas.parameters import whole_number
 class ReleaseItem(ApiAnswer):
     """A release. A command signs and adds it: `vigil fleet release add`."""
 
-    number: int = Field(description="Grows by one; version skew is counted in it.")
+    number: int = Field(description="Grows by one.")
     version: str = Field(description="Such as 2.5.0.")
-    oldest: int = Field(description="A device that ran it installs none below this number.")
+    oldest: int = Field(description="It may follow this one and later ones; a device that runs it returns to none below.")
     images: dict[str, str] = Field(description="Digest of the recorder's image, by hardware.")
     systems: dict[str, str] = Field(
         description="Version of the system, by hardware; none where the system stays as it is."

@@ -13,7 +13,7 @@ CREATE TABLE releases (
     withdrawn_why text
 );
 COMMENT ON TABLE releases IS 'Releases as they were signed. Rows are never changed, but withdrawn.';
-COMMENT ON COLUMN releases.number IS 'grows by one; version skew is counted in it';
+COMMENT ON COLUMN releases.number IS 'grows by one';
 COMMENT ON COLUMN releases.version IS 'such as 2.5.0, shown to people';
 COMMENT ON COLUMN releases.text IS 'canonical JSON, which is signed: domain/fleet/release.py';
 COMMENT ON COLUMN releases.signed_by IS 'id of the release key';
