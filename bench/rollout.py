@@ -71,9 +71,7 @@ def figures(outcome: RolloutOutcome) -> dict[str, Any]:
         "rollout": outcome.state,
         "why": outcome.reason,
         "devices_that_installed": len(began),
-        "rings_reached": sorted(
-            {each["ring"] for each in outcome.events if each["device"] in began}
-        ),
+        "rings_reached": sorted(set(began.values()), key=RINGS.index),
         "states": outcome.states,
         "recording": outcome.recording,
         "rollout_s": round(outcome.seconds, 1),

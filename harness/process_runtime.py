@@ -47,7 +47,7 @@ class ProcessRuntime:
 
     def __init__(self, folder: Path, registry: Path) -> None:
         """`folder`: of this device, for its images, its recorder's process and footage."""
-        self._folder = folder
+        self.folder = folder
         self._registry = registry
         self._configured = folder / "configured"
         self._pid = folder / "pid"
@@ -91,8 +91,8 @@ class ProcessRuntime:
         image = await self.configured_image()
         if image is None:
             raise StoreError("no image is configured.")
-        (self._folder / "port").unlink(missing_ok=True)
-        command = ["-S", "-E", str(PROGRAM), str(self._file(image)), str(self._folder)]
+        (self.folder / "port").unlink(missing_ok=True)
+        command = ["-S", "-E", str(PROGRAM), str(self._file(image)), str(self.folder)]
         self.child = await asyncio.to_thread(_detached, command)
         for _ in range(_END_TRIES * 10):
             if self._pid.exists() or self.child.poll() is not None:
@@ -122,7 +122,7 @@ class ProcessRuntime:
     async def health(self) -> RecorderHealth | None:
         """Ask the process."""
         try:
-            port = int((self._folder / "port").read_text())
+            port = int((self.folder / "port").read_text())
         except (OSError, ValueError):
             return None
         return await read_health(f"http://127.0.0.1:{port}/healthz")
@@ -130,7 +130,7 @@ class ProcessRuntime:
     def recorded_image(self) -> str | None:
         """Return the image that wrote the newest footage."""
         try:
-            lines = (self._folder / "footage").read_text().splitlines()
+            lines = (self.folder / "footage").read_text().splitlines()
         except OSError:
             return None
         return f"sha256:{lines[-1].split()[1]}" if lines else None
@@ -152,4 +152,4 @@ class ProcessRuntime:
             return False
 
     def _file(self, image: str) -> Path:
-        return self._folder / "images" / f"{image.removeprefix('sha256:')}.json"
+        return self.folder / "images" / f"{image.removeprefix('sha256:')}.json"

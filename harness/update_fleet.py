@@ -44,12 +44,12 @@ from stores.catalog.rollouts import (
 from stores.catalog.tenants import ensure_site
 
 HARDWARE = "x86-64"
-POLL_S = 0.3
-RECONCILE_S = 0.3
+POLL_S = 1.0
+RECONCILE_S = 0.5
 TIMES = AgentTimes(
-    gate_s=6.0, steady_s=1.0, check_every_s=0.2, report_every_s=1.0, longest_poll_s=POLL_S
+    gate_s=15.0, steady_s=1.0, check_every_s=0.5, report_every_s=3.0, longest_poll_s=POLL_S
 )
-"""A gate of 6 s in place of 5 minutes."""
+"""A gate of 15 s in place of 5 minutes."""
 RULES = RolloutRules.model_validate(
     {
         ring: {"success_percent": percent, "error_percent": error, "soak_ms": 1_000}
@@ -137,7 +137,7 @@ class UpdateFleet:
             for member in self.members:
                 await member.runtime.stop()
 
-    async def roll_out(self, fault: str = "", *, within_s: float = 120.0) -> RolloutOutcome:
+    async def roll_out(self, fault: str = "", *, within_s: float = 240.0) -> RolloutOutcome:
         """Release a version with a fault, start its rollout, and wait until it ends or halts.
 
         A halted one is rolled back, and the outcome is of after that. Faults are those of a

@@ -169,9 +169,11 @@ class ContainerRuntime:
 
 async def read_health(url: str) -> RecorderHealth | None:
     """Return the health of the recorder at an address; None: it does not answer as one."""
-    tls = ssl.create_default_context()
-    tls.check_hostname = False  # its certificate is for the name that people use
-    tls.verify_mode = ssl.CERT_NONE
+    tls: ssl.SSLContext | bool = True
+    if url.startswith("https:"):
+        tls = ssl.create_default_context()
+        tls.check_hostname = False  # its certificate is for the name that people use
+        tls.verify_mode = ssl.CERT_NONE
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=4)) as session,

@@ -19,7 +19,10 @@ class ReleaseItem(ApiAnswer):
 
     number: int = Field(description="Grows by one.")
     version: str = Field(description="Such as 2.5.0.")
-    oldest: int = Field(description="It may follow this one and later ones; a device that runs it returns to none below.")
+    oldest: int = Field(
+        description="It may follow this one and later ones. A device that runs it returns to none "
+        "below."
+    )
     images: dict[str, str] = Field(description="Digest of the recorder's image, by hardware.")
     systems: dict[str, str] = Field(
         description="Version of the system, by hardware; none where the system stays as it is."

@@ -1337,11 +1337,11 @@ class Release(TypedDict):
     """A release. A command signs and adds it: `vigil fleet release add`."""
 
     number: int
-    """Grows by one; version skew is counted in it."""
+    """Grows by one."""
     version: str
     """Such as 2.5.0."""
     oldest: int
-    """A device that ran it installs none below this number."""
+    """It may follow this one and later ones. A device that runs it returns to none below."""
     images: dict[str, str]
     """Digest of the recorder's image, by hardware."""
     systems: dict[str, str]

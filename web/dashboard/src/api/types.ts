@@ -1241,11 +1241,11 @@ export interface RecoveryCodes {
 
 /** A release. A command signs and adds it: `vigil fleet release add`. */
 export interface Release {
-  /** Grows by one; version skew is counted in it. */
+  /** Grows by one. */
   number: number;
   /** Such as 2.5.0. */
   version: string;
-  /** A device that ran it installs none below this number. */
+  /** It may follow this one and later ones. A device that runs it returns to none below. */
   oldest: number;
   /** Digest of the recorder's image, by hardware. */
   images: Record<string, string>;
