@@ -20,7 +20,7 @@ if [ ! -s "$cache/signed/grubx64.efi" ]; then
     rm -rf "$packages"
 fi
 mib() { echo $((($(stat -c %s "$1") + 1048575) / 1048576)); }
-slot_mib=$(mib "$slot") footage_mib=$(mib "$footage") esp_mib=64 state_mib=64
+slot_mib=$(($(mib "$slot") + 64)) footage_mib=$(mib "$footage") esp_mib=64 state_mib=64
 rm -f "$output"
 truncate -s $((1 + esp_mib + 2 * slot_mib + state_mib + footage_mib + 2))M "$output"
 sfdisk --quiet "$output" <<F

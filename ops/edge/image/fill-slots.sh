@@ -20,6 +20,9 @@ copy "if=$disk" "of=$slot" "skip=$a_start" "count=$a_size"
 e2fsck -fp "$slot" || [ $? -le 1 ]
 copy "if=$slot" "of=$disk" "count=$a_size" "seek=$a_start"
 copy "if=$slot" "of=$disk" "count=$b_size" "seek=$b_start"
+# The bundle is signed from it: as small as it can be, and a device lets it grow to its slot.
+resize2fs -M "$slot" 2>/dev/null
+truncate -s "$(dumpe2fs -h "$slot" 2>/dev/null | awk '/^Block count:/ {n = $3} /^Block size:/ {s = $3} END {print n * s}')" "$slot"
 read -r esp_start _ < <(place ESP)
 esp=$disk@@$esp_start
 environment=$(mktemp)
