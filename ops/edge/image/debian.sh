@@ -52,7 +52,10 @@ mkdir -p "$root/srv/vigil" "$root/boot/efi" "$root/state"
 # No identity and no secret in an image: each device makes its own.
 rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root"/var/lib/systemd/random-seed
 : >"$root/etc/machine-id"
-[ -z "${VIGIL_EXTRA:-}" ] || cp -a "$VIGIL_EXTRA/." "$root/"
+if [ -n "${VIGIL_EXTRA:-}" ]; then
+    cp -a "$VIGIL_EXTRA/." "$root/"
+    chroot "$root" update-initramfs -u >/dev/null
+fi
 for inside in dev proc/sys proc; do umount "$root/$inside"; done
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/usr/share/{doc,man,locale,i18n}/*
 mkdir -p "$(dirname "$output")"
