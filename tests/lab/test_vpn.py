@@ -14,8 +14,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.footage import write_clip
 from tests.infra.edge_site import example_site, join, namespaces, rendered
-from tests.lab.vpn import CHARON, INSIDE, TUNNELS, Authority, Charon, Probe, probing
+from tests.lab.camera import camera
+from tests.lab.cloud import LabCloud
+from tests.lab.edge import recording
+from tests.lab.vpn import (
+    CHARON,
+    TUNNELS,
+    Authority,
+    Charon,
+    Probe,
+    configure_cloud,
+    give_addresses,
+    probing,
+)
 
 pytestmark = [
     pytest.mark.lab,
@@ -27,31 +40,6 @@ DEVICE = "10.128.2.162"
 PUBLIC, GATEWAY = "203.0.113.5", "203.0.113.1"
 """Outside address of the site; a router with NAT gives it to the device, here it has it itself."""
 BACK_S = 10.0
-CLOUD_CONF = """
-  aws-{number} {{
-    version = 2
-    local_addrs = {address}
-    encap = yes
-    dpd_delay = 10s
-    proposals = aes256gcm16-prfsha384-ecp384
-    local {{
-      auth = pubkey
-      certs = cloud.crt
-      id = cloud.vigil.test
-    }}
-    remote {{
-      auth = pubkey
-      cacerts = ca.crt
-      revocation = ifuri
-    }}
-    children {{ net {{
-      local_ts = 10.64.244.0/22
-      remote_ts = 10.128.2.160/28
-      esp_proposals = aes256gcm16-ecp384
-      dpd_action = clear
-    }} }}
-  }}
-"""
 
 
 @dataclass
@@ -122,13 +110,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             "eth0",
             [f"{GATEWAY}/24"],
         )
-        for address in (*TUNNELS, INSIDE):
-            cloud_space.run("ip", "addr", "add", f"{address}/32", "dev", "lo")
+        give_addresses(cloud_space)
         edge_space.run("ip", "route", "add", "default", "via", GATEWAY)
-        # What is not encrypted does not arrive: an answer proves a tunnel.
-        cloud_space.run("nft", "add table inet lab; add chain inet lab input { type filter hook "
-                        "input priority 0; }; add rule inet lab input iifname eth0 ip daddr "
-                        "10.64.244.0/22 drop")  # fmt: skip
         edge = Charon(edge_space, work / "edge")
         cloud = Charon(cloud_space, work / "cloud")
         site = example_site()
@@ -141,17 +124,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         conf = rendered("vpn", "vigil.conf.j2", site, work, **options)
         (edge.folder / "swanctl/conf.d/vigil.conf").write_text(conf.read_text())
         # AWS's end gives up a silent peer after 30 s (module `site`); charon's default is minutes.
-        cloud.configure(timing)
-        (cloud.folder / "swanctl/conf.d/cloud.conf").write_text(
-            "connections {"
-            + "".join(CLOUD_CONF.format(number=n, address=a) for n, a in enumerate(TUNNELS, 1))
-            + "}\n"
-        )
-        for end in (edge, cloud):
-            (end.folder / "swanctl/x509ca/ca.crt").write_bytes(authority.pem())
-        certificate, key, _ = authority.issue("cloud.vigil.test", 30)
-        (cloud.folder / "swanctl/x509/cloud.crt").write_bytes(certificate)
-        (cloud.folder / "swanctl/private/cloud.key").write_bytes(key)
+        configure_cloud(cloud, authority, timing)
+        (edge.folder / "swanctl/x509ca/ca.crt").write_bytes(authority.pem())
         certificate, key, _ = authority.issue("edge.vigil.test", 30)
         (edge.folder / "swanctl/x509/vigil.crt").write_bytes(certificate)
         (edge.folder / "swanctl/private/vigil.key").write_bytes(key)
@@ -241,3 +215,34 @@ def test_the_watchdogs_script_is_clean(tmp_path: Path) -> None:
     script = rendered("vpn", "vigil-vpn-watch.sh.j2", example_site(), tmp_path)
     subprocess.run(["sh", "-n", script], check=True)
     assert "for number in 1 2; do" in script.read_text()
+
+
+@pytest.mark.parametrize("end", ["edge", "cloud"])
+def test_an_edge_records_through_a_cut_and_catches_up(lab: Lab, end: str, tmp_path: Path) -> None:
+    """Nothing is lost, and what is recorded after the cut does not wait for the backlog."""
+    lab.both_up()
+    cloud_space, edge_space = lab.cloud.namespace, lab.edge.namespace
+    clip = write_clip(tmp_path / "clip.mp4", 300 * 25, fps=25, gop=50)
+    with (
+        LabCloud(cloud_space, tmp_path / "cloud", stores=True) as cloud,
+        camera(edge_space, "127.0.0.1", clip, tmp_path, loop=False) as url,
+    ):
+        with recording(edge_space, cloud, url, clip, tmp_path) as edge:
+            edge.watch(10, 60)
+            charon, interface = (lab.edge, "eno1") if end == "edge" else (lab.cloud, "eth0")
+            lab.cut(charon, interface, 40)
+            back_ms = time.time_ns() // 1_000_000
+            lab.probe.wait_for_answer(BACK_S)
+            edge.watch_until_drained(180)
+        assert edge.faults() == []
+        (run,) = edge.numbers()
+    assert run == list(range(run[0], run[0] + len(run)))
+    assert len(run) >= 55 * 25
+    backlog = [seq for seq, closed_ms in edge.closed.items() if closed_ms < back_ms - 10_000]
+    live = [seq for seq, closed_ms in edge.closed.items() if closed_ms > back_ms]
+    assert len(live) >= 3
+    # The first of the new footage is there while most of the cut's is still on the device.
+    order = list(edge.closed)
+    waiting = [seq for seq in backlog if order.index(seq) > order.index(live[0])]
+    print(f"{len(waiting)} of the cut's fragments were uploaded after the first new one")
+    assert len(waiting) >= 5

@@ -28,6 +28,33 @@ PLUGINS = (
 """libipsec in user space: the kernel of a test machine may have no ESP."""
 
 
+_CLOUD_CONF = """
+  aws-{number} {{
+    version = 2
+    local_addrs = {address}
+    encap = yes
+    dpd_delay = 10s
+    proposals = aes256gcm16-prfsha384-ecp384
+    local {{
+      auth = pubkey
+      certs = cloud.crt
+      id = cloud.vigil.test
+    }}
+    remote {{
+      auth = pubkey
+      cacerts = ca.crt
+      revocation = ifuri
+    }}
+    children {{ net {{
+      local_ts = 10.64.244.0/22
+      remote_ts = 10.128.2.160/28
+      esp_proposals = aes256gcm16-ecp384
+      dpd_action = clear
+    }} }}
+  }}
+"""
+
+
 class Authority:
     """The private CA of gateways, and its list of revoked certificates."""
 
@@ -184,6 +211,35 @@ swanctl {{ load = pem pkcs1 pkcs8 x509 pubkey openssl random }}
         """Return the end of charon's log."""
         path = self.folder / "charon.log"
         return path.read_text()[-3000:] if path.exists() else ""
+
+
+def give_addresses(cloud: Namespace) -> None:
+    """Give AWS's ends and what is behind them their addresses.
+
+    What is not encrypted does not arrive at the latter: an answer proves a tunnel.
+    """
+    for address in (*TUNNELS, INSIDE):
+        cloud.run("ip", "addr", "add", f"{address}/32", "dev", "lo")
+    cloud.run("nft", "add table inet lab; add chain inet lab input { type filter hook "
+              "input priority 0; }; add rule inet lab input iifname eth0 ip daddr "
+              "10.64.244.0/22 drop")  # fmt: skip
+
+
+def configure_cloud(cloud: Charon, authority: Authority, timing: Path | None = None) -> None:
+    """Write the settings of both of AWS's ends, with a certificate of their own.
+
+    timing: the device's file of charon's settings, for ends that give up a silent peer as soon.
+    """
+    cloud.configure(timing)
+    (cloud.folder / "swanctl/conf.d/cloud.conf").write_text(
+        "connections {"
+        + "".join(_CLOUD_CONF.format(number=n, address=a) for n, a in enumerate(TUNNELS, 1))
+        + "}\n"
+    )
+    (cloud.folder / "swanctl/x509ca/ca.crt").write_bytes(authority.pem())
+    certificate, key, _ = authority.issue("cloud.vigil.test", 30)
+    (cloud.folder / "swanctl/x509/cloud.crt").write_bytes(certificate)
+    (cloud.folder / "swanctl/private/cloud.key").write_bytes(key)
 
 
 ECHO = f"""
