@@ -54,8 +54,9 @@ lint-infra: setup ## let Checkov and tflint read Terraform and the charts
 	@bash local/setup/lint.sh
 	$(BIN)/python -m pytest -q -m infra tests/infra/test_scanners.py
 
-lab: setup ## try a site in namespaces: a device by Ansible, its VPN with cuts and certificates (root)
+lab: setup ## try a site in namespaces: a device by Ansible, its recorder, its VPN with cuts (root)
 	@bash local/setup/packages.sh buildah podman runc mmdebstrap catatonit openssh-client nftables cryptsetup-bin fdisk e2fsprogs strongswan-swanctl charon-systemd libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins
+	@$(MAKE) images BASES=debian IMAGES=vigil-edge-cpu
 	$(BIN)/python -m pytest -q -s -m lab tests/lab
 
 vm: setup ## install systems in a virtual machine, with bad ones and cuts of power (root)
