@@ -120,7 +120,7 @@ export function roughSpan(ms: number): string {
 
 /** 5.1 MiB */
 export function bytesText(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
   let size = bytes;
   let unit = 0;
   while (size >= 1024 && unit < units.length - 1) {

@@ -89,13 +89,14 @@ function Loaded({ status }: { status: Status }) {
       {status.metrics !== "good" && (
         <p class="notice">
           {status.metrics === "not-set"
-            ? "Programs, service levels and alerts are unknown: VIGIL_PROMETHEUS_URL is not set."
-            : "Prometheus does not answer, so programs, service levels and alerts are unknown. Check VIGIL_PROMETHEUS_URL."}
+            ? "Programs, queues, service levels and alerts are unknown: VIGIL_PROMETHEUS_URL is not set."
+            : "Prometheus does not answer, so programs, queues, service levels and alerts are unknown. Check VIGIL_PROMETHEUS_URL."}
         </p>
       )}
       {alerts.length > 0 && (
         <Section title="Alerts">
           <Table
+            dense
             caption="Alerts"
             columns={ALERT_COLUMNS}
             rows={alerts}
@@ -105,6 +106,7 @@ function Loaded({ status }: { status: Status }) {
       )}
       <Section title="Programs">
         <Table
+          dense
           caption="Programs"
           columns={programColumns(status.at_ms)}
           rows={programs}
@@ -113,6 +115,7 @@ function Loaded({ status }: { status: Status }) {
       </Section>
       <Section title="Stores">
         <Table
+          dense
           caption="Stores"
           columns={STORE_COLUMNS}
           rows={stores}
@@ -141,6 +144,7 @@ function Loaded({ status }: { status: Status }) {
       {levels.length > 0 && (
         <Section title="Service levels, 30 days">
           <Table
+            dense
             caption="Service levels"
             columns={LEVEL_COLUMNS}
             rows={levels}
@@ -157,6 +161,7 @@ function Loaded({ status }: { status: Status }) {
           </p>
         ) : (
           <Table
+            dense
             caption="Sites that need attention"
             columns={SITE_COLUMNS}
             rows={unwell}
@@ -246,7 +251,7 @@ function Backups({ backups, nowMs }: { backups: BackupStatus; nowMs: number }) {
     archive === "unknown"
       ? "Whether PostgreSQL archives its WAL is unknown: it does not answer."
       : archive === "off"
-        ? "PostgreSQL archives no WAL, so it cannot be restored to a point in time."
+        ? "PostgreSQL archives no WAL itself. Without another way, it cannot be restored to a point in time."
         : failed_ms !== null
           ? `PostgreSQL has failed to archive its WAL since ${roughSpan(nowMs - failed_ms)}. What is newer would be lost: check its archive_command.`
           : archived_ms === null
