@@ -70,12 +70,14 @@ def apply_report(
     ):
         # Also where it lost its notes, or had this release already.
         return _changed(progress, "succeeded", "", now_ms)
+    is_over = given is None or given.state in ENDED
+    if rollout.state == "rolling-back" and running != rollout.release and is_over:
+        # Also where it returned by itself, while the rollout was being rolled back.
+        return _changed(progress, "returned", "the rollout is rolled back", now_ms)
     if given is None or not is_ours:
         return progress
     state, reason = given.state, given.reason
     if state == "succeeded":
-        if rollout.state == "rolling-back" and running == progress.came_from:
-            return _changed(progress, "returned", "the rollout is rolled back", now_ms)
         # A step on the way: the next answer names the next one.
         state, reason = "pending", f"release {given.release} runs, on the way to another one"
     changed = _changed(progress, state, reason, now_ms)

@@ -324,6 +324,12 @@ def test_the_way_back() -> None:
     assert (choice.release, choice.at_once) == (1, True)
     returned = apply_report(updated, back, report("succeeded", attempt=2, number=1), 1, T0)
     assert returned.state == "returned"
+    # It was in its health gate when the rollback began, and returns by itself.
+    checking = sent_back(progress("checking", came_from=1), back, 1, T0)
+    assert apply_report(checking, back, report("checking"), 1, T0) == checking
+    assert apply_report(checking, back, report("returned"), 1, T0).state == "returned"
+    assert apply_report(checking, back, report("succeeded"), 2, T0) == checking
+    assert wanted_release(checking, back, 2, {}).release == 1
     assert sent_back(progress("waiting"), back, 1, T0).state == "refused"
     assert sent_back(progress("succeeded"), back, 2, T0).state == "failed"
     assert sent_back(progress("returned"), back, 1, T0).state == "returned"
