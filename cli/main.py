@@ -34,7 +34,7 @@ GROUPS = {
     "retention": "set how long footage is kept, and delete older footage",
     "hold": "suspend the deletion of footage",
     "infer": "compute models for others, over HTTP",
-    "model": "choose the model whose detections are shown",
+    "model": "choose the model whose detections are shown, and evaluate models",
     "audit": "list, export, sign and verify the audit log",
     "dlq": "list dead letters, send them again or drop them",
     "support": "collect what someone needs to help, without secrets",

@@ -1,8 +1,9 @@
-"""`vigil model`: choose which model's detections are shown."""
+"""`vigil model`: choose which model's detections are shown, and evaluate models."""
 
 import argparse
 import asyncio
 
+from cli import model_evaluate
 from cli.audit_origin import cli_origin, current_user
 from cli.replay_options import add_cameras, select_cameras
 from domain.errors import ConfigError
@@ -17,7 +18,9 @@ from streams.storage import admin_catalog
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `model list`, `current` and `drop`."""
-    parser = commands.add_parser("model", help="choose which model's detections are shown")
+    parser = commands.add_parser(
+        "model", help="choose which model's detections are shown, and evaluate models"
+    )
     verbs = parser.add_subparsers(metavar="COMMAND", required=True)
     listing = verbs.add_parser(
         "list", help="list replays; with --camera also the live versions seen recently"
@@ -40,6 +43,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     dropping.add_argument("model", help="the model's name")
     dropping.add_argument("version", help="the model's version")
+    model_evaluate.add(verbs)
     for each, function in ((choosing, run_current), (dropping, run_drop)):
         add_cameras(each)
         each.add_argument("--who", default=current_user(), help="who does it (default: you)")

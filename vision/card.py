@@ -190,6 +190,15 @@ class ModelCard(_Strict):
         """The classes in order."""
         return self._names
 
+    def with_score(self, score: float) -> "ModelCard":
+        """Return this card with another least score."""
+        card = self.model_copy(
+            update={"thresholds": self.thresholds.model_copy(update={"score": score})}
+        )
+        card._folder = self._folder
+        card._names = self._names
+        return card
+
     @classmethod
     def load(cls, path: Path) -> "ModelCard":
         """Read a card and its labels; raises ModelError with the file, the key and the problem."""

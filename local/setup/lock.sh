@@ -15,16 +15,16 @@ compile() {
         --no-header --no-annotate --quiet --output-file "requirements/$list" "$@"
 }
 
-compile dev.txt --extra edge --extra cloud --extra trace --extra inference --extra dev
+compile dev.txt --extra edge --extra cloud --extra trace --extra inference --extra evaluate --extra dev
 # The other lists take the versions that the tests run with.
 sed -e '/--hash/d' -e 's/ \\$//' requirements/dev.txt >"$constraints"
 compile cloud.txt --extra cloud --extra trace --constraints "$constraints"
-compile inference.txt --extra cloud --extra trace --extra inference --constraints "$constraints"
+compile inference.txt --extra cloud --extra trace --extra inference --extra evaluate --constraints "$constraints"
 compile edge.txt --extra edge --constraints "$constraints"
 # The GPU's ONNX Runtime takes the place of the CPU's: both fill the same folder.
 sed -i '/^onnxruntime==/d' "$constraints"
 echo "onnxruntime ; sys_platform == 'never'" >"$overrides"
-compile inference-gpu.txt --extra cloud --extra trace --extra gpu --constraints "$constraints"
+compile inference-gpu.txt --extra cloud --extra trace --extra gpu --extra evaluate --constraints "$constraints"
 compile edge-gpu.txt --extra edge --extra gpu --constraints "$constraints" --overrides "$overrides"
 sed -i '/^onnxruntime==.*never/,/^[a-z]/{/^onnxruntime==.*never/d;/^ /d}' requirements/edge-gpu.txt
 # Checkov has an environment of its own (local/setup/lint.sh).
