@@ -247,7 +247,7 @@ def _match(
     """Pair detections with objects of their label, the best score first."""
     objects = [one for one in picture.objects if label in (None, one.label)]
     free = [one for one in objects if not one.crowd]
-    crowds = [one for one in objects if one.crowd]
+    groups = [one for one in objects if one.crowd]
     right = wrong = 0
     for one in sorted(found, key=lambda each: -each.score):
         if one.score < threshold or label not in (None, one.label):
@@ -258,7 +258,7 @@ def _match(
         if best is not None and _iou(box, best.box) >= IOU:
             free.remove(best)
             right += 1
-        elif not any(_is_of(box, each) for each in crowds if each.label == one.label):
+        elif not any(_is_of(box, each) for each in groups if each.label == one.label):
             wrong += 1
     return PictureResult(right, wrong, len(free))
 

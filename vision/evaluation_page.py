@@ -54,23 +54,39 @@ def evaluation_page(
     )
     figures = "".join(_figure(evaluation, dataset, *each) for each in shown)
     alarms = evaluation.false_alarms_hour
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>
-<style>{_STYLE}</style><h1>{html.escape(title)}</h1>
-<p>{evaluation.pictures} pictures, {evaluation.objects} objects. Intervals of 95 %.</p>
-<table><tr><th>figure</th><th>value</th><th>from</th><th>to</th></tr>
-{_row("AP (IoU 0.50 to 0.95)", evaluation.ap)}{_row("AP50", evaluation.ap50)}
-{_row(f"precision at {evaluation.threshold:g}", evaluation.precision)}
-{_row(f"recall at {evaluation.threshold:g}", evaluation.recall)}
-<tr><td>false alarms an hour, at {evaluation.pictures_s:g} pictures a second</td>
-<td>{_number(alarms.value)}</td><td>{_number(alarms.low)}</td><td>{_number(alarms.high)}</td></tr>
-</table>
-<p>AP of small objects {_share(evaluation.ap_small)}, medium {_share(evaluation.ap_medium)},
-large {_share(evaluation.ap_large)}.</p>
-<h2>Labels</h2><table><tr><th>label</th><th>objects</th><th>AP</th><th>AP50</th>
-<th>precision</th><th>recall</th></tr>{rows}</table>
-<h2>Worst pictures</h2><p>Green: the truth. Red: found.</p>{figures or "<p>None.</p>"}</html>
-"""
+    precision = f"precision at {evaluation.threshold:g}"
+    recall = f"recall at {evaluation.threshold:g}"
+    false_alarms = f"false alarms an hour, at {evaluation.pictures_s:g} pictures a second"
+    sizes = ", ".join(
+        f"{name} {_share(value)}"
+        for name, value in (
+            ("small", evaluation.ap_small),
+            ("medium", evaluation.ap_medium),
+            ("large", evaluation.ap_large),
+        )
+    )
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en"><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width">',
+            f"<title>{html.escape(title)}</title><style>{_STYLE}</style>",
+            f"<h1>{html.escape(title)}</h1>",
+            f"<p>{evaluation.pictures} pictures, {evaluation.objects} objects.</p>",
+            "<table><tr><th>figure</th><th>value</th><th>95 % from</th><th>to</th></tr>",
+            _row("AP (IoU 0.50 to 0.95)", evaluation.ap),
+            _row("AP50", evaluation.ap50),
+            _row(precision, evaluation.precision),
+            _row(recall, evaluation.recall),
+            f"<tr><td>{false_alarms}</td><td>{_number(alarms.value)}</td>",
+            f"<td>{_number(alarms.low)}</td><td>{_number(alarms.high)}</td></tr></table>",
+            f"<p>AP by size of the object: {sizes}.</p>",
+            "<h2>Labels</h2><table><tr><th>label</th><th>objects</th><th>AP</th><th>AP50</th>",
+            f"<th>precision</th><th>recall</th></tr>{rows}</table>",
+            "<h2>Worst pictures</h2><p>Green: the truth. Red: found.</p>",
+            figures or "<p>None.</p>",
+            "</html>",
+        ]
+    )
 
 
 def _figure(
