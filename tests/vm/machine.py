@@ -145,7 +145,7 @@ class Machine:
     def until(self, command: str, timeout_s: float = START_S) -> None:
         """Wait until a command inside succeeds."""
         deadline = time.monotonic() + timeout_s
-        while self.ssh(f"{command} >/dev/null 2>&1 && echo yes", check=False) != "yes":
+        while self.ssh(f"( {command} ) >/dev/null 2>&1 && echo yes", check=False) != "yes":
             assert time.monotonic() < deadline, f"{command}: {self.console()[-3000:]}"
             time.sleep(0.5)
 
