@@ -41,8 +41,8 @@ pytestmark = [
 ]
 SITE = "acme/berlin"
 FPS, SECONDS = 25, 400
-DOMAIN = "endpoints.test"
-"""Names that only the cloud's resolver knows."""
+DOMAIN = "endpoints.example.net"
+"""Names that only the cloud's resolver knows. unbound itself answers for `test`."""
 PUBLIC = "203.0.113.66"
 """What the internet's resolver answers: nothing may go there."""
 
