@@ -220,6 +220,7 @@ def nodes(plan: dict) -> list[dict]:
     return [plan] + [node for child in plan.get("Plans", []) for node in nodes(child)]
 
 
+@pytest.mark.slow
 async def test_a_day_of_one_camera_among_1000_uses_the_index(catalog: Catalog) -> None:
     """Two days of 1,000 cameras (a chunk each 10 minutes' worth): no partition is read through."""
     day = T0 - T0 % DAY_MS

@@ -98,11 +98,12 @@ async def check_run(
 @pytest.mark.parametrize(
     "footage",
     [
-        {"codec": "libx264", "audio": "aac"},
-        {"codec": "libx264", "b_frames": 2},
-        {"codec": "libx265"},
+        pytest.param({"codec": "libx264", "audio": "aac"}, id="h264-aac"),
+        pytest.param(
+            {"codec": "libx264", "b_frames": 2}, id="h264-b-frames", marks=pytest.mark.slow
+        ),
+        pytest.param({"codec": "libx265"}, id="hevc", marks=pytest.mark.slow),
     ],
-    ids=["h264-aac", "h264-b-frames", "hevc"],
 )
 async def test_a_camera_is_recorded_frame_by_frame(
     services: Services,

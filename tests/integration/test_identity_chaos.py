@@ -151,6 +151,7 @@ async def test_a_device_whose_clock_starts_in_1970(site: IdentitySite, store: Ob
     assert await all_stored(store, site, notices[0][0].run)
 
 
+@pytest.mark.slow
 async def test_a_locked_device_uploads_under_a_new_key_after_a_new_code(
     site: IdentitySite, store: ObjectStore, tmp_path: Path
 ) -> None:

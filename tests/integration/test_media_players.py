@@ -178,6 +178,13 @@ async def test_live(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                         reason="camera closed",
                     )
                     await index_runs(web.catalog, [ended])
+            # A recorder ends seconds after its last fragment: each player has that list by then.
+            before = front.lists
+            await wait_for(
+                lambda: front.lists >= before + 2 * len(players),
+                within_s=20,
+                what="the players to load the last list",
+            )
             front.ended = True
             results = await asyncio.gather(*playing, return_exceptions=True)
     for player, shown in zip(players, results, strict=True):

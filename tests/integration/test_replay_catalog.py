@@ -59,6 +59,7 @@ async def lived(at: Stage) -> None:
     await add_hold(at.catalog, LegalHold(at.camera, START_MS, START_MS + 1), "Ann", "7", 0)
 
 
+@pytest.mark.slow
 async def test_another_schema_gets_the_same_rows(at: Stage) -> None:
     await lived(at)
     await at.enforce()  # joined fragments and the older revision go

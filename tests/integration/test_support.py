@@ -97,6 +97,7 @@ def test_a_bundle(
     assert "level=error" in files["logs/01-join.log"].split("# log")[0]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_reached_has_its_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

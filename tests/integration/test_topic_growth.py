@@ -44,6 +44,7 @@ def run_growth(stage: Stage, kill_after: int = -1) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 async def test_a_growth_that_is_killed_again_and_again_loses_and_doubles_nothing(
     stage: Stage,
 ) -> None:

@@ -36,6 +36,7 @@ def python() -> Path:
     return folder / "bin" / "python"
 
 
+@pytest.mark.slow
 async def test_tritonclient_works_unchanged(python: Path, tmp_path: Path) -> None:
     async with serving(write_model(tmp_path, "sees")) as url:
         process = await asyncio.create_subprocess_exec(

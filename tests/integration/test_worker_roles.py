@@ -58,7 +58,7 @@ REFUSED = {
         *(f"SELECT count(*) FROM {table}" for table in OF_FOOTAGE),
         "SELECT name FROM cameras",
         "SELECT software FROM edges",
-        "SELECT count(*) FROM sites",
+        "SELECT name FROM sites",
         "SELECT count(*) FROM tenants",
         "UPDATE sites SET unsigned = 'accept'",
         "INSERT INTO enrolment_codes (hash, site, created_ms, created_by, expires_ms) "

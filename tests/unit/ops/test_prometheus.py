@@ -148,6 +148,7 @@ def test_the_rules_are_rules(promtool: str) -> None:
     run(promtool, "check", "rules", "--lint=all", "--lint-fatal", str(RULES))
 
 
+@pytest.mark.slow
 def test_the_rules_fire_when_they_should(promtool: str) -> None:
     run(promtool, "test", "rules", str(TESTS))
 
