@@ -8,7 +8,6 @@ One session, and as many threads that run it: on CPUs that is faster than thread
 
 import logging
 import os
-import resource
 import socket
 import sys
 import threading
@@ -23,6 +22,7 @@ from inference.model_files import ModelFile
 from inference.session import OnnxSession
 from inference.shared_memory import SlotLayout, Slots, packed_bytes
 from stores.ipc import Header, PeerClosedError, WorkerChannel
+from stores.resident_memory import resident_mib
 from vision.gpu import GpuOptions
 
 EXIT_MODEL = 3
@@ -66,7 +66,7 @@ class ModelServer:
         self._channel.send(
             {
                 "type": "heartbeat",
-                "memory_mib": _resident_mib(),
+                "memory_mib": resident_mib(),
                 "busy_s": busy_s,
                 "provider": self._session.provider,
             }
@@ -91,11 +91,6 @@ class ModelServer:
                 self._channel.send(answer, rest)
             except PeerClosedError:
                 return
-
-
-def _resident_mib() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() >> 20
 
 
 def _load(order: Mapping[str, Any]) -> OnnxSession:

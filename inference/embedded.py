@@ -20,11 +20,6 @@ class EmbeddedEngine:
         self._newest = {file.name: file.version for file in files}
         """The last version that was named of each model answers where no version is asked for."""
 
-    @property
-    def hosts(self) -> Sequence[ModelHost]:
-        """All models."""
-        return list(self._hosts.values())
-
     async def load(self) -> None:
         """Load all models, one after the other: warm-up measures, and must not be disturbed."""
         for host in self._hosts.values():

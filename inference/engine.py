@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 Tensors = Mapping[str, NDArray[Any]]
 
+MAX_ROWS = 32
+"""Of one request, where the model does not say less."""
+MAX_WAIT_S = 60.0
+"""A request without a timeout of its own waits no longer."""
 FREE = -1
 """A dimension of any length."""
 

@@ -23,7 +23,7 @@ from domain.errors import ModelError
 from inference import metrics, model_process
 from inference.batch_queue import BatchQueue, QueuedRequest, QueueFullError
 from inference.datatypes import NUMPY
-from inference.engine import FREE, InferRequest, ModelMetadata, Priority
+from inference.engine import MAX_WAIT_S, InferRequest, ModelMetadata, Priority
 from inference.errors import (
     ComputeError,
     DeadlineError,
@@ -36,13 +36,13 @@ from inference.model_process import ModelProcess, ProcessEndedError, ProcessOpti
 from inference.tensor_check import check_request
 from vision.providers import full_names
 
-MAX_WAIT_S = 60.0
-"""A request without a timeout of its own waits no longer."""
 MAX_ATTEMPTS = 2
 """A request whose processes ended this often fails: it may be what ends them."""
 CHECK_EVERY_S = 60.0
 CHECK_TIMEOUT_S = 20.0
 _DRAIN_S = 60.0
+_SAMPLE_LENGTH = 4
+"""For a free dimension that no one knows."""
 _TOLERANCE = 0.05
 """Of the known answer: other batch sizes and kernels differ in the last digits only."""
 _RESTARTS = Backoff(first_s=0.2, longest_s=30.0, jitter=EQUAL_JITTER)
@@ -395,12 +395,7 @@ class ModelHost:
         random_values = np.random.default_rng(20_261_130)
         row = {}
         for spec in metadata.inputs:
-            shapes = self.file.sample_shapes
-            given = shapes.get(spec.name, shapes.get("", ()))
-            wanted = spec.shape[1:]
-            if len(given) != len(wanted):
-                given = (4,) * len(wanted)
-            shape = (1, *(g if w == FREE else w for g, w in zip(given, wanted, strict=True)))
+            shape = (1, *self.file.row_shape(spec, _SAMPLE_LENGTH))
             dtype = NUMPY[spec.datatype]
             if dtype.kind in "iub":
                 top = 256 if dtype.itemsize == 1 and dtype.kind == "u" else 2

@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -228,11 +228,7 @@ def _kill(process: asyncio.subprocess.Process) -> None:
             process.kill()
 
 
-async def start(
-    file: ModelFile,
-    options: ProcessOptions,
-    on_started: Callable[[int], None] = lambda _pid: None,
-) -> ModelProcess:
+async def start(file: ModelFile, options: ProcessOptions) -> ModelProcess:
     """Start a process and wait until it has loaded the model; raises ModelError."""
     memory = anonymous_memory(f"vigil-{file.name}")
     ours, theirs = socket.socketpair()
@@ -248,7 +244,6 @@ async def start(
         raise ModelError(f"The process of model {file.name} cannot be started: {error}.") from error
     finally:
         theirs.close()
-    on_started(process.pid)
     reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
     try:
         writer.write(ipc.pack(_load_order(file, options)))

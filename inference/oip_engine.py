@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from domain.errors import ModelError
-from inference.engine import FREE, InferRequest, ModelMetadata, TensorSpec
+from inference.engine import FREE, MAX_ROWS, MAX_WAIT_S, InferRequest, ModelMetadata, TensorSpec
 from inference.errors import (
     ComputeError,
     DeadlineError,
@@ -26,11 +26,9 @@ from inference.errors import (
     UnknownModelError,
 )
 from inference.oip import HEADER_LENGTH, decode_answer, encode_request
-from inference.session import MAX_ROWS
 from inference.tensor_check import check_request
 
 CONNECT_S = 5.0
-MAX_WAIT_S = 60.0
 _SPARE_S = 1.0
 """The server answers a passed deadline itself; wait this much longer for that."""
 MAX_ANSWER_BYTES = 256 << 20

@@ -6,11 +6,9 @@ It decodes bytes that a stranger may have made, so it holds no secret, and its m
     standard output   ok, width, height of the picture, width, height sent, BGR or the reason
 """
 
-import contextlib
 import os
 import struct
 import sys
-from pathlib import Path
 from typing import BinaryIO
 
 MAX_PIXELS = 50_000_000
@@ -58,16 +56,10 @@ def _refusal(why: str) -> bytes:
 def main() -> None:
     """Serve standard input."""
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MAX_PIXELS)
-    import cv2  # noqa: PLC0415 - it reads the limit when it is imported
+    # OpenCV reads the limit when it is imported.
+    from media.picture_process import confine  # noqa: PLC0415
 
-    from media.allocation_limit import limit_allocations  # noqa: PLC0415
-    from media.picture_process import limit_memory  # noqa: PLC0415
-
-    cv2.setNumThreads(1)
-    limit_allocations()
-    limit_memory()
-    with contextlib.suppress(OSError):  # it ends before the server does, where /proc allows that
-        Path("/proc/self/oom_score_adj").write_text("500")
+    confine()
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
 

@@ -22,8 +22,9 @@ from aiohttp import hdrs, web
 from cachetools import LRUCache
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from domain.errors import MediaError
+from domain.errors import InvalidIdError, MediaError
 from domain.events import FoundObject
+from domain.identity import check_tenant
 from domain.token_bucket import RateBucket, full_bucket
 from inference import metrics, oip
 from inference.detection import DetectionModel
@@ -48,7 +49,6 @@ MAX_TENANTS = 10_000
 BURST_S = 2.0
 """A tenant may use the quota of this many seconds at once."""
 MAX_TIMEOUT_MS = 60_000
-_TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 _STATUS: Sequence[tuple[type[InferenceError], HTTPStatus, str]] = (
@@ -307,9 +307,10 @@ def _header_length(request: web.Request) -> int | None:
 
 def _tenant(request: web.Request) -> str:
     tenant = request.headers.get(TENANT_HEADER, "")
-    if tenant and not _TENANT.fullmatch(tenant):
-        raise InvalidTensorError(f"{TENANT_HEADER} is not the id of a tenant.")
-    return tenant
+    try:
+        return check_tenant(tenant) if tenant else ""
+    except InvalidIdError as error:
+        raise InvalidTensorError(f"{TENANT_HEADER}: {error}") from None
 
 
 def _traceparent(request: web.Request) -> str:

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from domain.errors import ModelError
 from inference.batch_size import measure_batch_size
 from inference.datatypes import NUMPY, ONNX
-from inference.engine import FREE, ModelMetadata, TensorSpec
+from inference.engine import FREE, MAX_ROWS, ModelMetadata, TensorSpec
 from inference.model_files import ModelFile
 from vision.gpu import GpuOptions
 from vision.providers import open_session
 
-MAX_ROWS = 32
 MAX_INPUT_BYTES = 32 << 20
 """Most bytes of one request's inputs."""
 _SAMPLE_LENGTH = 16
@@ -78,9 +77,10 @@ class OnnxSession:
         """Return inputs that any model accepts: grey pictures, or the first tokens."""
         sample = {}
         for spec in self.inputs:
+            shape = self._file.row_shape(spec, _SAMPLE_LENGTH)
             dtype = NUMPY[spec.datatype]
             value = 127 if spec.datatype == "UINT8" else 1 if dtype.kind in "iu" else 0.5
-            sample[spec.name] = np.full((rows, *self._sample_shape(spec)), value, dtype)
+            sample[spec.name] = np.full((rows, *shape), value, dtype)
         return sample
 
     def input_row_bytes(self) -> int:
@@ -106,14 +106,6 @@ class OnnxSession:
         if self.fixed_rows and rows != self.fixed_rows:
             found = {name: value[:rows] for name, value in found.items()}
         return found
-
-    def _sample_shape(self, spec: TensorSpec) -> tuple[int, ...]:
-        known = self._file.sample_shapes
-        given = known.get(spec.name, known.get("", ()) if len(self.inputs) == 1 else ())
-        wanted = spec.shape[1:]
-        if len(given) != len(wanted):
-            given = (_SAMPLE_LENGTH,) * len(wanted)
-        return tuple(g if w == FREE else w for g, w in zip(given, wanted, strict=True))
 
     def _fixed_rows(self) -> int:
         """Return the batch size that the file demands; 0: any."""

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import ConfigError
+from streams.secret_files import read_secret
 from vision.gpu import GpuOptions
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -101,13 +102,7 @@ class InferenceSettings(BaseSettings):
 def _secret(text: SecretStr, file: Path | None, name: str) -> str:
     if file is None:
         return text.get_secret_value()
-    try:
-        found = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"VIGIL_INFERENCE_{name}_FILE ({file}) cannot be read: {error}") from None
-    if not found:
-        raise ValueError(f"VIGIL_INFERENCE_{name}_FILE ({file}) is empty")
-    return found
+    return read_secret(file, f"VIGIL_INFERENCE_{name}_FILE")
 
 
 @lru_cache(maxsize=1)

@@ -52,13 +52,18 @@ def _decode(data: bytes, width: int) -> tuple[bool, bytes]:
         return False, b"it needs more memory than one picture may take."
 
 
-def main() -> None:
-    """Serve standard input."""
+def confine() -> None:
+    """Bound what this process takes, before it decodes what a stranger may have made."""
     cv2.setNumThreads(1)
     limit_allocations()
     limit_memory()
     with contextlib.suppress(OSError):  # it ends before the server does, where /proc allows that
         Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def main() -> None:
+    """Serve standard input."""
+    confine()
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
 

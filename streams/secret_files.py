@@ -34,11 +34,12 @@ def from_files(given: dict[str, Any]) -> dict[str, Any]:
         variable = f"VIGIL_{name.upper()}"
         if given.get(name):
             raise ConfigError(f"{variable} and {variable}_FILE are both set: keep one of them.")
-        read[name] = _text(Path(str(file)), f"{variable}_FILE")
+        read[name] = read_secret(Path(str(file)), f"{variable}_FILE")
     return read
 
 
-def _text(path: Path, variable: str) -> str:
+def read_secret(path: Path, variable: str) -> str:
+    """Return the secret in a file that the setting `variable` names; raises ConfigError."""
     try:
         text = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -9,7 +9,6 @@ from faust.web import View
 from domain.access import Permission, is_visible, scopes_with
 from domain.device_identity import DeviceState, check_device
 from domain.errors import InvalidIdError
-from domain.identity import check_site
 from stores.catalog.devices import (
     EnrolledDevice,
     change_device_state,
@@ -24,7 +23,8 @@ from web.edits import entry_of, finish, who
 from web.middleware import PRINCIPAL
 from web.operations import Operation, describe
 from web.pagination import page_of, parse_cursor
-from web.problems import bad_request, not_found
+from web.problems import not_found
+from web.query import check_site_filter
 from web.schemas.devices import (
     CreatedEnrolmentCode,
     DeviceChange,
@@ -81,11 +81,7 @@ class DevicesView(View):
         """Return a page of the devices of the sites that the caller may see."""
         query = parse_query(request, DevicesQuery)
         place = parse_cursor(request, query, str)
-        if query.site is not None:
-            try:
-                check_site(query.site)
-            except InvalidIdError as error:
-                raise bad_request(f"site: {error}", "invalid-parameter") from None
+        check_site_filter(query.site)
         found = await list_devices(
             await request.app[SERVICES].catalog.get(),
             scopes_with(request[PRINCIPAL].principal, Permission.CAMERA_VIEW),

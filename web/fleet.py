@@ -6,12 +6,10 @@ from aiohttp import web
 from faust.web import View
 
 from domain.access import Permission, scopes_with
-from domain.errors import InvalidIdError
 from domain.fleet.behind import why_behind
 from domain.fleet.maintenance import window_text
 from domain.fleet.release import FleetRelease
 from domain.fleet.rollout import RolloutRules, fault_of
-from domain.identity import check_site
 from stores.catalog.fleet import FleetDevice, list_fleet, lock_site_updates
 from stores.catalog.releases import list_releases
 from stores.catalog.rollouts import StoredRollout, current_rollout
@@ -21,7 +19,7 @@ from web.edits import entry_of, finish, who
 from web.middleware import PRINCIPAL
 from web.operations import Operation, describe
 from web.pagination import page_of, parse_cursor
-from web.problems import bad_request
+from web.query import check_site_filter
 from web.schemas.fleet import (
     CurrentRollout,
     FleetDevices,
@@ -55,11 +53,7 @@ class FleetView(View):
         """Return a page of devices."""
         query = parse_query(request, FleetQuery)
         place = parse_cursor(request, query, str)
-        if query.site is not None:
-            try:
-                check_site(query.site)
-            except InvalidIdError as error:
-                raise bad_request(f"site: {error}", "invalid-parameter") from None
+        check_site_filter(query.site)
         services = request.app[SERVICES]
         async with (await services.catalog.get()).transaction() as connection:
             releases = {each.number: each for each in await list_releases(connection)}

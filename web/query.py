@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestPayloadError
 
 from domain.errors import InvalidIdError
-from domain.identity import MAX_SEQ, check_camera, check_run
+from domain.identity import MAX_SEQ, check_camera, check_run, check_site
 from web.problems import ProblemError, bad_request, not_found
 
 HOUR_MS = 3_600_000
@@ -33,6 +33,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?P<zone>[Zz]|[+-]\d\d:\d\d)?", re.ASCII
 )
+
+
+def check_site_filter(site: str | None) -> None:
+    """Raise a 400 where the parameter `site` is given and is not tenant/site."""
+    if site is None:
+        return
+    try:
+        check_site(site)
+    except InvalidIdError as error:
+        raise bad_request(f"site: {error}", INVALID) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,10 @@
 """The worker: the process that decodes and detects. It ends when the recording process does."""
 
 import logging
-import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -23,6 +21,7 @@ from edge_bridge.inference.model_runner import BatchRunner
 from edge_bridge.inference.outcome_counts import OutcomeCounts
 from edge_bridge.inference.rate_control import RateController
 from stores.ipc import Header, PeerClosedError, WorkerChannel
+from stores.resident_memory import resident_mib
 from vision.detector import DetectedObject, Detector
 
 log = logging.getLogger(__name__)
@@ -151,16 +150,10 @@ class InferenceWorker:
                 "type": "heartbeat",
                 "rate_fps": self.rate.rate_fps,
                 "lag_s": max(self.rate.lag_s, self.runner.lag_s),
-                "memory_mib": _memory_mib(),
+                "memory_mib": resident_mib(),
                 "outcomes": self.take_outcomes(),
             }
         )
-
-
-def _memory_mib() -> int:
-    """Return this process's resident memory."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") >> 20
 
 
 def serve(channel: WorkerChannel) -> int:

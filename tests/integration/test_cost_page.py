@@ -11,18 +11,15 @@ from playwright.async_api import Page, expect
 from cli.main import main
 from domain.access import Grant, Role
 from domain.retention import DAY_MS, RetentionRule
-from local import dashboard
 from stores.catalog import add_camera, index_chunks, index_fragments
 from stores.catalog.keys import create_key
 from stores.catalog.retention_rules import set_rule
-from stores.catalog.users import create_user
-from tests.chromium import CHROMIUM, running_chromium
+from tests.chromium import CHROMIUM
+from tests.integration.admin_page import admin_page
 from tests.integration.catalog_support import CAMERA, T0, chunk, fragment, run_id
 from tests.integration.web_support import Web, running_web
-from web.passwords import hash_password
 
 PATH = "/api/v1/cost"
-PASSWORD = "a long enough one"
 TODAY = T0 - T0 % DAY_MS
 HOURS = 12
 SAME_NAMES = (
@@ -146,18 +143,7 @@ async def test_only_who_operates_the_whole_installation_sees_it(web: Web) -> Non
 @pytest.fixture
 async def page(web: Web, tmp_path) -> AsyncIterator[Page]:
     await fill(web)
-    await asyncio.to_thread(dashboard.build, print, tmp_path / "build.log")
-    async with web.catalog.transaction() as connection:
-        await create_user(
-            connection, login="ann", display_name="Ann", scope="*", now_ms=T0,
-            grants=(Grant(Role.ADMIN, "*"),), password_hash=hash_password(PASSWORD),
-        )  # fmt: skip
-    async with running_chromium() as browser:
-        opened = await browser.new_page()
-        await opened.goto(str(web.client.make_url("/admin/cost")))
-        await opened.get_by_label("Login").fill("ann")
-        await opened.get_by_label("Password", exact=True).fill(PASSWORD)
-        await opened.get_by_role("button", name="Sign in", exact=True).click()
+    async with admin_page(web, "/admin/cost", tmp_path) as opened:
         yield opened
 
 

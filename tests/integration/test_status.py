@@ -1,6 +1,5 @@
 """The state of the installation: over the API, and on its page in Chromium."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,18 +12,15 @@ from playwright.async_api import Page, expect
 from domain.access import Grant, Role
 from domain.events import Heartbeat
 from domain.retention import DAY_MS
-from local import dashboard
 from stores.catalog import index_chunks, index_fragments, index_heartbeats
 from stores.catalog.keys import create_key
-from stores.catalog.users import create_user
-from tests.chromium import CHROMIUM, running_chromium
+from tests.chromium import CHROMIUM
+from tests.integration.admin_page import admin_page
 from tests.integration.catalog_support import T0, chunk, fragment, run_id
 from tests.integration.web_support import Web, running_web
-from web.passwords import hash_password
 from web.status import QUERIES
 
 PATH = "/api/v1/status"
-PASSWORD = "a long enough one"
 NOW_S = T0 / 1_000
 
 
@@ -190,18 +186,7 @@ async def test_without_prometheus_the_rest_is_known(services, url: str, metrics:
 
 @pytest.fixture
 async def page(web: Web, tmp_path) -> AsyncIterator[Page]:
-    await asyncio.to_thread(dashboard.build, print, tmp_path / "build.log")
-    async with web.catalog.transaction() as connection:
-        await create_user(
-            connection, login="ann", display_name="Ann", scope="*", now_ms=T0,
-            grants=(Grant(Role.ADMIN, "*"),), password_hash=hash_password(PASSWORD),
-        )  # fmt: skip
-    async with running_chromium() as browser:
-        opened = await browser.new_page()
-        await opened.goto(str(web.client.make_url("/admin/status")))
-        await opened.get_by_label("Login").fill("ann")
-        await opened.get_by_label("Password", exact=True).fill(PASSWORD)
-        await opened.get_by_role("button", name="Sign in", exact=True).click()
+    async with admin_page(web, "/admin/status", tmp_path) as opened:
         yield opened
 
 
